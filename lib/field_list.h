@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * field_list.h: field values that are comma-separated lists (RFC 9110 §5.6.1).
+ */
+#ifndef ETG_LIB_FIELD_LIST_H
+#define ETG_LIB_FIELD_LIST_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+
+#include "etg_bytes.h"
+
+/* All lines of field `name` joined by ", " in order (RFC 9110 §5.3); NULL if
+ * there is none. One line is returned as it stands, without a copy; several
+ * are joined in `p`. */
+const char *etg_field_combined(const apr_table_t *fields, const char *name,
+                               apr_pool_t *p);
+
+/* How many lines the field has. */
+unsigned etg_field_count(const apr_table_t *fields, const char *name);
+
+/* Takes the next non-empty member off *rest (which shrinks), white space
+ * around it removed. Commas inside quoted strings do not separate. Returns 0
+ * at the end. Unterminated quotes run to the end. */
+int etg_list_next(etg_bytes *rest, etg_bytes *member);
+
+/* etg_list_next for terminated text: a cursor starts at the value. */
+etg_bytes etg_bytes_of(const char *text);
+
+/* Does the list hold `token`, case-insensitively? NULL value: no. */
+int etg_list_has_token(const char *value, const char *token);
+
+/* RFC 9110 §5.6.2. Length 0 is no token. */
+int etg_is_token(etg_bytes text);
+
+/* delta-seconds (RFC 9111 §1.2.2): digits only, capped at 2^31; returns 0
+ * for anything else (sign, fraction, empty, trailing text). */
+int etg_delta_seconds(etg_bytes text, apr_int64_t *seconds);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http_view.h: what a decision needs to know of a request, of a response and
+ * of the configuration: plain structs that modules fill and lib/ reads.
+ */
+#ifndef ETG_LIB_HTTP_VIEW_H
+#define ETG_LIB_HTTP_VIEW_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+
+#include "lib/cache_control.h"
+
+/* Why a request is private (design: private requests). */
+#define ETG_PRIVATE_AUTHORIZATION 0x1u  /* an Authorization field, and only that */
+#define ETG_PRIVATE_OTHER         0x2u  /* Cookie, another private header, a
+                                         * logged-in user, a client certificate */
+
+typedef struct etg_request_view {
+    const char *method;
+    const apr_table_t *fields;   /* as received from the client */
+    etg_cache_control cc;        /* of the request */
+    unsigned privacy;            /* ETG_PRIVATE_*; 0: a public request */
+    apr_time_t arrived_at;
+    int collapsed;               /* waited for another request's fetch */
+} etg_request_view;
+
+typedef struct etg_response_view {
+    int status;
+    const apr_table_t *fields;   /* as they would be sent: all tables merged,
+                                  * Content-Type included */
+    apr_time_t requested_at;     /* when the fetch was begun */
+    apr_time_t received_at;      /* when its fields were complete */
+    int to_head;                 /* answers a HEAD */
+} etg_response_view;
+
+/* ETagCache* directives, as the decisions want them. Times in µs;
+ * ETG_CC_ABSENT (-1) where a limit is not set. */
+typedef struct etg_policy {
+    apr_interval_time_t default_ttl;        /* D 0 */
+    apr_interval_time_t max_ttl;            /* D -1: none */
+    double heuristic_fraction;              /* D 0: off */
+    apr_interval_time_t heuristic_max;      /* D 1 h */
+    apr_interval_time_t stale_if_error;     /* D 0: as the response allows */
+    apr_interval_time_t stale_while_revalidate; /* D 0 */
+    apr_interval_time_t keep;               /* D 1 h past expiry */
+    apr_int64_t max_object;                 /* bytes */
+    const char *override;                   /* Cache-Control text or NULL */
+    const apr_array_header_t *targeted;     /* const char * rows, nearest first */
+    int strip_set_cookie;
+    int allow_reload;
+    int allow_revalidate;
+} etg_policy;
+
+#endif

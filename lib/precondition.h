@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* precondition.h: conditional requests against a stored response
+ * (RFC 9110 §13.2.2, RFC 9111 §4.3.2). */
+#ifndef ETG_LIB_PRECONDITION_H
+#define ETG_LIB_PRECONDITION_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+
+typedef enum etg_precondition {
+    ETG_PRECONDITION_PASS,          /* answer as if there were none */
+    ETG_PRECONDITION_NOT_MODIFIED,  /* 304 */
+    ETG_PRECONDITION_FAILED         /* 412 */
+} etg_precondition;
+
+/* Evaluates If-Match, If-Unmodified-Since, If-None-Match and
+ * If-Modified-Since, in the RFC's order, for GET and HEAD on a response of
+ * `status` (only 2xx have preconditions). `etag` and `last_modified` are
+ * field values or NULL. If-None-Match decides alone. Dates that do not parse
+ * are as absent; repeated If-*-Since fields as well. */
+etg_precondition etg_precondition_decide(const apr_table_t *request_fields,
+                                         int status, const char *etag,
+                                         const char *last_modified,
+                                         apr_time_t now, apr_pool_t *p);
+
+/* Does If-Range hold (or is there none)? Strong comparison; a date only if
+ * equal to last_modified exactly and that is strong: at least one second
+ * before `date` (RFC 9110 §8.8.2.2). */
+int etg_if_range_holds(const apr_table_t *request_fields, const char *etag,
+                       const char *last_modified, apr_time_t date,
+                       apr_time_t now);
+
+/* Does the request carry any precondition or Range? */
+int etg_is_conditional(const apr_table_t *request_fields);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * primary_record.h: what is known about a key: its generation, when it was
+ * invalidated or purged, which fields its responses vary on, and a row per
+ * stored variant.
+ */
+#ifndef ETG_LIB_PRIMARY_RECORD_H
+#define ETG_LIB_PRIMARY_RECORD_H
+
+#include <apr_pools.h>
+#include <apr_time.h>
+
+#include "etg_bytes.h"
+#include "lib/vary.h"
+
+#define ETG_PRIMARY_ROWS_MAX 1024   /* the format's limit, not MaxVariants */
+#define ETG_PRIMARY_SPECS_MAX 16    /* distinct Vary fields kept */
+
+typedef struct etg_primary_row {
+    apr_uint16_t spec;          /* index into specs */
+    etg_vary_hash vary;
+    apr_time_t received_at;
+    apr_time_t expires_at;      /* when the store may drop the response */
+    apr_time_t date;            /* its Date: the newest match is chosen */
+    const char *etag;           /* NULL if none; kept only if spec is not "" */
+} etg_primary_row;
+
+typedef struct etg_primary {
+    const char *key;            /* full key text */
+    apr_size_t key_length;
+    apr_uint64_t generation;    /* never 0; time-based, never reused */
+    apr_time_t invalidated_at;  /* responses received or requested at or before: not usable
+                                 * without validation, not even stale; 0: never */
+    apr_time_t purged_at;       /* likewise, but stale rules apply (soft) */
+    const char *specs[ETG_PRIMARY_SPECS_MAX]; /* etg_vary_names forms */
+    unsigned spec_count;
+    etg_primary_row *rows;      /* newest first */
+    unsigned row_count;
+} etg_primary;
+
+/* A new primary for `key`, generation made from `now` and greater than
+ * `older_than` (0 if there was none). */
+void etg_primary_init(etg_primary *primary, const char *key,
+                      apr_size_t key_length, apr_time_t now,
+                      apr_uint64_t older_than);
+
+/* The record, in `p`. */
+apr_status_t etg_primary_pack(const etg_primary *primary, apr_pool_t *p,
+                              etg_bytes *record);
+
+/* Reads a record; strings point into it, rows are in `p`. APR_EINVAL as in
+ * etg_stored_response_unpack. */
+apr_status_t etg_primary_unpack(etg_bytes record, apr_pool_t *p,
+                                etg_primary *primary);
+
+/* Adds or replaces the row (spec, vary) and moves it to the front. Rows past
+ * `max_rows`, rows expired at `now` and specs no row names any more go;
+ * *dropped counts live rows that the limit pushed out. Allocates in `p`. */
+apr_status_t etg_primary_put(etg_primary *primary, const char *spec,
+                             const etg_primary_row *row, unsigned max_rows,
+                             apr_time_t now, apr_pool_t *p,
+                             unsigned *dropped);
+
+/* The row of the variant for a request: for each spec the request's vary
+ * hash is made (spec "" costs nothing); among the rows that fit, the one with
+ * the latest date, then the latest received_at. NULL: none fits. */
+const etg_primary_row *etg_primary_choose(const etg_primary *primary,
+                                          const apr_table_t *request_fields,
+                                          const etg_vary_rules *rules,
+                                          apr_pool_t *p);
+
+#endif

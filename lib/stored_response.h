@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stored_response.h: a response as the metastore holds it, and its record.
+ *
+ * What the fields say of reuse is worked out once, when the response is
+ * stored (etg_freshness); a hit reads numbers, not fields.
+ */
+#ifndef ETG_LIB_STORED_RESPONSE_H
+#define ETG_LIB_STORED_RESPONSE_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+
+#include "etg_bytes.h"
+#include "etg_store.h"
+#include "lib/vary.h"
+
+#define ETG_FRESH_NO_CACHE          0x0001u /* validate before every use */
+#define ETG_FRESH_MUST_REVALIDATE   0x0002u /* never stale: must-revalidate,
+                                             * proxy-revalidate, s-maxage */
+#define ETG_FRESH_EXPLICIT          0x0004u /* lifetime was stated */
+#define ETG_FRESH_HEURISTIC         0x0008u
+#define ETG_FRESH_FOR_AUTHORIZATION 0x0010u /* RFC 9111 §3.5 permits */
+#define ETG_FRESH_FOR_PRIVATE       0x0020u /* public or s-maxage by the
+                                             * backend itself */
+#define ETG_FRESH_NO_TRANSFORM      0x0040u
+#define ETG_FRESH_IMMUTABLE         0x0080u
+
+/* Reuse of a stored response, in numbers. */
+typedef struct etg_freshness {
+    apr_uint32_t flags;                 /* ETG_FRESH_* */
+    apr_time_t date;                    /* Date, else received_at */
+    apr_interval_time_t initial_age;    /* corrected_initial_age (§4.2.3) */
+    apr_interval_time_t lifetime;       /* §4.2.1, or heuristic, or default */
+    apr_interval_time_t stale_if_error; /* -1: the response does not say */
+    apr_interval_time_t stale_while_revalidate; /* -1: does not say */
+} etg_freshness;
+
+/* A field, both parts terminated. */
+typedef struct etg_field {
+    const char *name;
+    const char *value;
+} etg_field;
+
+typedef struct etg_stored_response {
+    const char *key;               /* full key text */
+    apr_size_t key_length;
+    apr_uint64_t generation;       /* the primary's, when stored */
+    etg_vary_hash vary;
+    int status;
+    const char *status_line;       /* "200 OK": code and reason */
+    apr_time_t requested_at;
+    apr_time_t received_at;        /* of the last 200 or 304 */
+    etg_freshness freshness;
+    int has_body;                  /* else entity is all zeros */
+    etg_entity_id entity;
+    apr_uint64_t body_length;
+    const char *etag;              /* points at the field's value, or NULL */
+    const char *last_modified;     /* likewise */
+    const etg_field *fields;       /* as sent downstream, in order; without
+                                    * hop-by-hop fields, Age, Cache-Status */
+    unsigned field_count;
+} etg_stored_response;
+
+/* The record, in `p`. APR_ENOSPC if a limit of the format is passed (64 KB of
+ * fields, 16 KB of key, 512 fields): the response is not stored then. */
+apr_status_t etg_stored_response_pack(const etg_stored_response *response,
+                                      apr_pool_t *p, etg_bytes *record);
+
+/* Reads a record; strings point into it, so it must live as long as *response
+ * and be writable by nobody. One allocation in `p` for the field rows.
+ * APR_EINVAL for whatever does not parse: magic, version, checksum, lengths,
+ * an unterminated string, a field name that is no token, a value with CR, LF
+ * or NUL. */
+apr_status_t etg_stored_response_unpack(etg_bytes record, apr_pool_t *p,
+                                        etg_stored_response *response);
+
+#endif
