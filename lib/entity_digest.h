@@ -12,13 +12,14 @@ typedef struct etg_entity_digest etg_entity_digest;
 /* Begins a digest; freed by a cleanup on p. APR_ENOMEM if libcrypto fails. */
 apr_status_t etg_entity_digest_begin(etg_entity_digest **digest,
                                      apr_pool_t *p);
+/* Adds bytes. A failure of libcrypto is remembered: end then fails too. */
 apr_status_t etg_entity_digest_add(etg_entity_digest *digest,
                                    const void *data, apr_size_t length);
-/* May be called once. */
+/* The id of what was added. A second call gives APR_EINVAL. */
 apr_status_t etg_entity_digest_end(etg_entity_digest *digest,
                                    etg_entity_id *id);
 
-/* SHA-256 of one buffer. */
+/* SHA-256 of one buffer. APR_EGENERAL if libcrypto fails. */
 apr_status_t etg_sha256(const void *data, apr_size_t length,
                         unsigned char digest[32]);
 
