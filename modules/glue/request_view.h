@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request_view.h: httpd's request_rec as the plain views that lib/ decides
+ * on. */
+#ifndef ETG_GLUE_REQUEST_VIEW_H
+#define ETG_GLUE_REQUEST_VIEW_H
+
+#include <httpd.h>
+
+#include "lib/http_view.h"
+
+/* The request_rec the client's own request made: the start of r->prev. */
+request_rec *etg_first_request(request_rec *r);
+
+/* Fills *view from r: `fields` is r->headers_in itself. `private_fields`
+ * (const char * rows) make a request private when present; Cookie counts
+ * without the cookies matched by `ignored_cookies`. */
+void etg_request_view_of(etg_request_view *view, request_rec *r,
+                         const apr_array_header_t *private_fields,
+                         const apr_array_header_t *ignored_cookies);
+
+/* The response's fields as httpd would send them now: headers_out with
+ * err_headers_out laid over, Content-Type, Content-Encoding and
+ * Content-Language from the request_rec. A new table in r->pool. */
+apr_table_t *etg_response_fields_of(request_rec *r);
+
+/* Does the request have a body? */
+int etg_request_has_body(request_rec *r);
+
+#endif
