@@ -1,0 +1,360 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Asks the same pages of the backend and of Etagere, and says what happened.
+
+Each claim that is printed is checked first; the number of requests that the
+backend had comes from the backend's own count. Started by demo/run.
+"""
+import argparse
+import collections
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DEADLINE_S = 60
+RAILS_CACHE_CONTROL = "max-age=0, private, must-revalidate"
+
+Answer = collections.namedtuple("Answer", "status fields body ms")
+
+
+class Server:
+    """One of the two servers, asked over one kept-alive connection."""
+
+    def __init__(self, name, port):
+        self.name = name
+        self.port = port
+        self.connection = None
+
+    def connect(self):
+        self.connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=DEADLINE_S)
+        self.connection.connect()
+        self.connection.sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, path, method="GET", fields=None, body=None):
+        """Sends one request; an idle connection may have been closed."""
+        if self.connection is not None:
+            try:
+                return self.exchange(path, method, fields, body)
+            except (http.client.HTTPException, OSError):
+                self.connection.close()
+        self.connect()
+        return self.exchange(path, method, fields, body)
+
+    def exchange(self, path, method, fields, body):
+        begin = time.monotonic()
+        self.connection.request(method, path, body, fields or {})
+        response = self.connection.getresponse()
+        data = response.read()
+        return Answer(response.status, response.headers, data,
+                      (time.monotonic() - begin) * 1000)
+
+
+class Claims:
+    """Counts what held and what did not, and prints each."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failed = 0
+
+    def say(self, text, held, seen=""):
+        if held:
+            self.passed += 1
+            print("  ok      " + text)
+        else:
+            self.failed += 1
+            print("  NOT SO  %s%s" % (text, " -- " + seen if seen else ""))
+
+
+class Demo:
+    def __init__(self, options):
+        self.state = options.state
+        self.backend = Server("backend", options.backend_port)
+        self.etagere = Server("Etagere", options.httpd_port)
+        self.claims = Claims()
+
+    def backend_count(self):
+        return int(self.backend.ask("/up/count").body)
+
+    def counted(self, server, path, **request):
+        """An answer, and how many requests the backend had for it."""
+        before = self.backend_count()
+        answer = server.ask(path, **request)
+        return answer, self.backend_count() - before
+
+    def expect(self, text, answer, requests, status, backend, **fields):
+        """Claims a status, a number of backend requests and patterns that
+        fields match (cache_status="hit")."""
+        held = answer.status == status and requests == backend
+        for name, pattern in fields.items():
+            value = answer.fields.get(name.replace("_", "-"), "")
+            held = held and re.search(pattern, value) is not None
+        self.claims.say(text, held, "status %d, %d backend requests, %s" % (
+            answer.status, requests, cache_status(answer)))
+
+    # -- the table ---------------------------------------------------------
+
+    def show_pages(self):
+        print("\n%-22s %-24s %6s %8s %8s %7s  %s" % (
+            "page", "asked", "status", "ms", "bytes", "backend",
+            "Cache-Status"))
+        pages = ("/api/products?page=1", "/api/products?page=100",
+                 "/api/products/1")
+        shown = [self.show_page(page) for page in pages]
+        print()
+        for page, rows in zip(pages, shown):
+            self.claim_page(page, *rows)
+
+    def show_page(self, page):
+        """Six requests; returns (answer, backend requests) for each."""
+        rows = []
+        for server, label in ((self.backend, "backend"),
+                              (self.backend, "backend, again"),
+                              (self.etagere, "Etagere, first time"),
+                              (self.etagere, "Etagere, again")):
+            rows.append(self.show_row(page, label, server, None))
+            page_shown = rows[0][0].fields.get("ETag")
+        for server, label in ((self.backend, "backend, If-None-Match"),
+                              (self.etagere, "Etagere, If-None-Match")):
+            rows.append(self.show_row(page, label, server,
+                                      {"If-None-Match": page_shown}))
+        return rows
+
+    def show_row(self, page, label, server, fields):
+        answer, requests = self.counted(server, page, fields=fields)
+        print("%-22s %-24s %6d %8.2f %8d %7d  %s" % (
+            page, label, answer.status, answer.ms, len(answer.body),
+            requests, cache_status(answer)))
+        return answer, requests
+
+    def claim_page(self, page, direct, again, first, hit, tag, hit_tag):
+        print(page)
+        self.expect("the backend works for every request and calls its "
+                    "answers private", *again, 200, 1,
+                    cache_control="^" + RAILS_CACHE_CONTROL + "$")
+        self.expect("Etagere asks the backend once and stores the answer",
+                    *first, 200, 1, cache_status="^Etagere; fwd=uri-miss"
+                    ".*; stored")
+        self.expect("the second time the store answers, the backend has "
+                    "no request", *hit, 200, 0, cache_status="^Etagere; hit",
+                    age="^[0-9]+$")
+        self.claims.say("both bodies are the backend's, byte for byte",
+                        direct[0].body == first[0].body == hit[0].body
+                        and len(hit[0].body) > 0)
+        self.expect("the backend renders the whole page to say 304",
+                    *tag, 304, 1)
+        self.expect("the store says 304 without the backend", *hit_tag,
+                    304, 0, cache_status="^Etagere; hit")
+
+    # -- single stories ----------------------------------------------------
+
+    def show_speed(self):
+        page = "/api/products?page=1"
+        direct = statistics.median(
+            self.backend.ask(page).ms for _ in range(30))
+        cached = statistics.median(
+            self.etagere.ask(page).ms for _ in range(30))
+        print("\nmedian of 30 requests, one after the other: backend "
+              "%.2f ms, Etagere %.2f ms" % (direct, cached))
+        self.claims.say("a hit takes less than half of the backend's time",
+                        cached * 2 < direct)
+
+    def show_change(self):
+        page = "/api/products?page=2"
+        product_id = json.loads(self.etagere.ask(page).body)["products"][0]
+        product_id = product_id["id"]
+        product = "/api/products/%d" % product_id
+        self.etagere.ask(product)
+        print("\nA change: PATCH %s, a product on page 2" % product)
+        hit, requests = self.counted(self.etagere, product)
+        self.expect("before it, the product comes from the store", hit,
+                    requests, 200, 0, cache_status="; hit")
+        price = json.loads(hit.body)["price_cents"] + 1
+        patch, requests = self.counted(
+            self.etagere, product, method="PATCH",
+            fields={"Content-Type": "application/json"},
+            body=json.dumps({"price_cents": price}))
+        self.expect("the PATCH reaches the backend", patch, requests, 200, 1)
+        fresh, requests = self.counted(self.etagere, product)
+        self.expect("the next GET asks the backend: the change made the "
+                    "stored answer invalid", fresh, requests, 200, 1)
+        self.claims.say("and shows the new price",
+                        price_of(fresh.body, product_id) == price)
+        self.show_purge(page, product_id, price)
+
+    def show_purge(self, page, product_id, price):
+        old, requests = self.counted(self.etagere, page)
+        self.expect("the list is another URL: it stays as stored, for its "
+                    "60 s", old, requests, 200, 0, cache_status="; hit")
+        purge, requests = self.counted(self.etagere, page, method="PURGE")
+        self.expect("PURGE of the list answers JSON and asks nobody", purge,
+                    requests, 200, 0, content_type="^application/json")
+        fresh, requests = self.counted(self.etagere, page)
+        self.expect("the next GET of the list asks the backend", fresh,
+                    requests, 200, 1, cache_status="; fwd=")
+        self.claims.say("and shows the new price",
+                        price_of(old.body, product_id) == price - 1
+                        and price_of(fresh.body, product_id) == price)
+
+    def show_private(self):
+        page = "/api/products?page=1"
+        print("\nSomebody who is logged in (Cookie: session=abc)")
+        self.etagere.ask(page)
+        for text in ("is not answered from the store",
+                     "nor is anything stored for the next one"):
+            answer, requests = self.counted(
+                self.etagere, page, fields={"Cookie": "session=abc"})
+            self.expect(text, answer, requests, 200, 1, cache_status="; fwd=")
+
+    def show_stampede(self):
+        clients = 50
+        print("\nA stampede: %d clients ask for one page at the same moment"
+              % clients)
+        direct = self.stampede(self.backend, "/api/products?page=51", clients)
+        cached = self.stampede(self.etagere, "/api/products?page=52", clients)
+        for server, (answers, requests) in ((self.backend, direct),
+                                            (self.etagere, cached)):
+            print("  %-7s %2d backend requests, slowest answer %.0f ms" % (
+                server.name, requests, max(a.ms for a in answers)))
+        bodies = {answer.body for answer in cached[0]}
+        self.claims.say(
+            "all %d got 200 and the same page, the backend had 1 request"
+            % clients, cached[1] == 1 and len(bodies) == 1
+            and all(a.status == 200 for a in cached[0]),
+            "%d backend requests, statuses %s" % (
+                cached[1], sorted({a.status for a in cached[0]})))
+
+    def stampede(self, server, page, clients):
+        """All answers, and how many requests the backend had."""
+        before = self.backend_count()
+        barrier = threading.Barrier(clients)
+        answers = []
+
+        def client():
+            own = Server(server.name, server.port)
+            own.connect()
+            barrier.wait(DEADLINE_S)
+            answers.append(own.ask(page))
+            own.connection.close()
+
+        threads = [threading.Thread(target=client) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return answers, self.backend_count() - before
+
+    def show_restart(self):
+        page = "/api/products?page=3"
+        print("\nhttpd is stopped and started again")
+        self.etagere.ask(page)
+        stored = self.etagere.ask(page)
+        self.httpd("stop")
+        self.httpd("start")
+        answer, requests = self.counted(self.etagere, page)
+        self.expect("the next request is a hit: the store is on disk",
+                    answer, requests, 200, 0, cache_status="; hit")
+        self.claims.say("with the same body", answer.body == stored.body)
+
+    def show_dead_backend(self):
+        page = "/api/products?page=1"
+        print("\nThe backend is killed (stale-if-error=86400)")
+        stored = self.etagere.ask(page)
+        self.etagere.ask(page, method="PURGE")
+        self.kill_backend()
+        answer = self.etagere.ask(page)
+        self.claims.say(
+            "a page that is stored but stale is answered all the same: %s"
+            % cache_status(answer), answer.status == 200
+            and answer.body == stored.body, "status %d" % answer.status)
+        answer = self.etagere.ask("/api/products?page=77")
+        self.claims.say("a page that is not stored is an error: %d"
+                        % answer.status, answer.status in (502, 503, 504))
+        subprocess.run([os.path.join(HERE, "backend", "start"), self.state,
+                        str(self.backend.port)], check=True)
+        print("  (the backend is started again)")
+        answer, requests = self.counted(self.etagere, page)
+        self.expect("then the stale page is checked with it", answer,
+                    requests, 200, 1, cache_status="; fwd=stale")
+
+    # -- processes ---------------------------------------------------------
+
+    def httpd(self, action):
+        """Stops or starts httpd, and waits for the pid file to say so."""
+        pid_file = os.path.join(self.state, "httpd.pid")
+        subprocess.run(["apache2", "-d", self.state, "-f",
+                        os.path.join(self.state, "httpd.conf"),
+                        "-k", action], check=True)
+        wait_until(lambda: os.path.exists(pid_file) == (action == "start"))
+
+    def kill_backend(self):
+        with open(os.path.join(self.state, "puma.pid")) as file:
+            pid = int(file.read())
+        os.kill(pid, signal.SIGKILL)
+        self.backend.connection.close()
+        self.backend.connection = None
+        wait_until(lambda: not can_connect(self.backend.port))
+
+
+def cache_status(answer):
+    return answer.fields.get("Cache-Status", "-")
+
+
+def price_of(body, product_id):
+    """The product's price in its own answer or in a page."""
+    data = json.loads(body)
+    for row in data.get("products", [data]):
+        if row["id"] == product_id:
+            return row["price_cents"]
+    return None
+
+
+def can_connect(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("waited %d s in vain" % DEADLINE_S)
+        time.sleep(0.05)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--state", required=True)
+    parser.add_argument("--httpd-port", type=int, required=True)
+    parser.add_argument("--backend-port", type=int, required=True)
+    parser.add_argument("--check", action="store_true",
+                        help="exit 1 unless every claim held")
+    options = parser.parse_args()
+    demo = Demo(options)
+    for story in (demo.show_pages, demo.show_speed, demo.show_change,
+                  demo.show_private, demo.show_stampede, demo.show_restart,
+                  demo.show_dead_backend):
+        try:
+            story()
+        except (OSError, ValueError, LookupError, http.client.HTTPException,
+                subprocess.SubprocessError) as error:
+            demo.claims.say("this part of the demo ran", False, repr(error))
+    print("\n%d passed, %d failed" % (demo.claims.passed, demo.claims.failed))
+    if options.check and demo.claims.failed:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
