@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the end-to-end tests.
+
+A test file says what its httpd is with module-level names and shares one
+httpd and one backend among its tests:
+
+    CONFIG    directives; @BACKEND@ is the backend's host:port
+    MODULES   further modules of httpd to load
+    TLS       directives for a host on the TLS port, if wanted
+
+Each test takes its own `path`, so that tests do not see each other's entries.
+A test that needs an httpd of its own calls `make_httpd(config)`."""
+import pathlib
+import re
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from harness import httpd as httpd_module  # noqa: E402
+from harness.backend import Backend  # noqa: E402
+from harness.httpd import Httpd  # noqa: E402
+from harness.php import Php  # noqa: E402
+
+CACHE = """
+ETagCacheMetaStore "local:@STORE@?size=64M"
+"""
+
+PROXY = """
+ProxyPass "/" "http://@BACKEND@/" connectiontimeout=5 timeout=30 retry=0
+"""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true",
+                     help="also run the tests marked slow")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: only with --all")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--all"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="only with --all"))
+
+
+def build(name, backend, config, modules=(), tls=None, cache=True,
+          **options):
+    httpd = Httpd(name=name, modules=modules, etagere=cache, **options)
+    where = "127.0.0.1:%d" % backend.port
+    if cache and "ETagCacheMetaStore" not in config:
+        httpd.config(CACHE)
+    httpd.config(config.replace("@BACKEND@", where))
+    if tls is not None:
+        httpd.tls(tls.replace("@BACKEND@", where))
+    return httpd
+
+
+@pytest.fixture(scope="module")
+def backend():
+    origin = Backend()
+    yield origin
+    origin.close()
+
+
+@pytest.fixture(scope="module")
+def httpd(request, backend):
+    module = request.module
+    server = build(module.__name__, backend, module.CONFIG,
+                   getattr(module, "MODULES", ()),
+                   getattr(module, "TLS", None))
+    if hasattr(module, "prepare"):
+        module.prepare(server)
+    server.start()
+    yield server
+    finish(server)
+
+
+@pytest.fixture
+def make_httpd(request, backend):
+    """make_httpd(config, start=True, ...): an httpd for one test."""
+    made = []
+
+    def make(config, start=True, prepare=None, **options):
+        server = build(request.node.name, backend, config, **options)
+        made.append(server)
+        if prepare is not None:
+            prepare(server)
+        if start:
+            server.start()
+        return server
+    yield make
+    for server in made:
+        finish(server)
+
+
+def finish(server):
+    """Stops it and looks at its last words."""
+    server.stop()
+    complaints = server.log.unclaimed()
+    server.remove()
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture(autouse=True)
+def judge_logs(request):
+    """Nothing of level warn or worse may stand in an error log unclaimed."""
+    for server in httpd_module.alive:
+        server.log.next_test(request.node.name)
+    yield
+    complaints = []
+    for server in httpd_module.alive:
+        complaints += server.log.unclaimed()
+        server.log.next_test("after " + request.node.name)
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def path(request):
+    """A path no other test uses."""
+    return "/" + re.sub(r"[^\w-]", "-", request.node.name)
+
+
+@pytest.fixture(scope="module")
+def php(httpd):
+    server = Php(httpd.root).start()
+    yield server
+    server.stop()
