@@ -36,6 +36,8 @@ static const char *find_config(cmd_parms *cmd, void *directory,
 static const char *set_option(cmd_parms *cmd, etg_options *config,
                               const etg_option *option, int is_written,
                               const char *text);
+static int is_word(const etg_option *option, const char *text);
+static void take_word(const etg_option *option, parsed *value);
 static const char *parse_value(cmd_parms *cmd, const etg_options *config,
                                const etg_option *option, const char *text,
                                parsed *value);
@@ -206,10 +208,15 @@ static const char *set_option(cmd_parms *cmd, etg_options *config,
     const char *problem;
 
     memset(&value, 0, sizeof(value));
-    problem = parse_value(cmd, config, option, text, &value);
-    if (problem == NULL && option->check != NULL
-        && !(option->kind == ETG_KIND_STRINGS && value.text == NULL)) {
-        problem = option->check(cmd, &value);
+    if (is_word(option, text)) {
+        take_word(option, &value);
+        problem = NULL;
+    }
+    else {
+        problem = parse_value(cmd, config, option, text, &value);
+        if (problem == NULL && option->check != NULL) {
+            problem = option->check(cmd, &value);
+        }
     }
     if (problem != NULL) {
         return apr_psprintf(cmd->pool, "%s: \"%s\" %s", cmd->cmd->name, text,
@@ -293,10 +300,6 @@ static const char *parse_value(cmd_parms *cmd, const etg_options *config,
 {
     const char *error = NULL;
 
-    if (is_word(option, text)) {
-        take_word(option, value);
-        return NULL;
-    }
     switch (option->kind) {
     case ETG_KIND_TEXT:
     case ETG_KIND_STRINGS:
