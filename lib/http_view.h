@@ -13,9 +13,10 @@
 #include "lib/cache_control.h"
 
 /* Why a request is private (design: private requests). */
-#define ETG_PRIVATE_AUTHORIZATION 0x1u  /* an Authorization field, and only that */
+#define ETG_PRIVATE_AUTHORIZATION 0x1u  /* an Authorization field */
 #define ETG_PRIVATE_OTHER         0x2u  /* Cookie, another private header, a
-                                         * logged-in user, a client certificate */
+                                         * logged-in user, a client
+                                         * certificate */
 
 typedef struct etg_request_view {
     const char *method;
@@ -32,7 +33,8 @@ typedef struct etg_response_view {
                                   * Content-Type included */
     apr_time_t requested_at;     /* when the fetch was begun */
     apr_time_t received_at;      /* when its fields were complete */
-    int to_head;                 /* answers a HEAD */
+    int to_head;                 /* answers a HEAD: decided as for a GET, but
+                                  * there is no body to store */
 } etg_response_view;
 
 /* ETagCache* directives, as the decisions want them. Times in µs;
@@ -45,9 +47,10 @@ typedef struct etg_policy {
     apr_interval_time_t stale_if_error;     /* D 0: as the response allows */
     apr_interval_time_t stale_while_revalidate; /* D 0 */
     apr_interval_time_t keep;               /* D 1 h past expiry */
-    apr_int64_t max_object;                 /* bytes */
+    apr_int64_t max_object;                 /* bytes; 0: no limit */
     const char *override;                   /* Cache-Control text or NULL */
-    const apr_array_header_t *targeted;     /* const char * rows, nearest first */
+    const apr_array_header_t *targeted;     /* const char * rows, nearest
+                                             * first; NULL: none */
     int strip_set_cookie;
     int allow_reload;
     int allow_revalidate;

@@ -17,16 +17,20 @@ typedef enum etg_precondition {
 /* Evaluates If-Match, If-Unmodified-Since, If-None-Match and
  * If-Modified-Since, in the RFC's order, for GET and HEAD on a response of
  * `status` (only 2xx have preconditions). `etag` and `last_modified` are
- * field values or NULL. If-None-Match decides alone. Dates that do not parse
- * are as absent; repeated If-*-Since fields as well. */
+ * field values or NULL; for a response without Last-Modified a cache gives
+ * its Date (RFC 9111 §4.3.2). If-None-Match decides alone. Dates that do not
+ * parse are as absent; repeated If-*-Since fields as well. Allocates in `p`
+ * only if a list field has several lines. */
 etg_precondition etg_precondition_decide(const apr_table_t *request_fields,
                                          int status, const char *etag,
                                          const char *last_modified,
                                          apr_time_t now, apr_pool_t *p);
 
-/* Does If-Range hold (or is there none)? Strong comparison; a date only if
- * equal to last_modified exactly and that is strong: at least one second
- * before `date` (RFC 9110 §8.8.2.2). */
+/* Does If-Range hold (or is there none)? Strong comparison of a tag; a date
+ * only if it is the very time of last_modified and that is strong: at least
+ * one second before `date`, the response's Date (RFC 9110 §8.8.2.2).
+ * `last_modified` is that field's value only, never a Date. A field that is
+ * repeated, or neither tag nor date, does not hold. */
 int etg_if_range_holds(const apr_table_t *request_fields, const char *etag,
                        const char *last_modified, apr_time_t date,
                        apr_time_t now);

@@ -1,2 +1,165 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reuse.c: the decision of every hit.
+ *
+ * A list of tests, most binding first; the first that speaks gives verdict
+ * and reason (reuse.h). All inputs are numbers worked out when the response
+ * was stored: this runs for every lookup and allocates nothing.
+ */
 #include "lib/reuse.h"
+
+#include "lib/freshness.h"
+#include "lib/storable.h"
+
+static int is_marked(const etg_stored_response *stored, apr_time_t mark)
+{
+    return mark != 0 && stored->requested_at <= mark;
+}
+
+static void set_verdict(etg_reuse *reuse, etg_reuse_verdict verdict,
+                        const char *reason)
+{
+    reuse->verdict = verdict;
+    reuse->reason = reason;
+}
+
+/* Tests that no request and no lifetime can soften. 1: decided. */
+static int is_barred(etg_reuse *reuse, const etg_stored_response *stored,
+                     const etg_reuse_marks *marks,
+                     const etg_request_view *request)
+{
+    if (is_marked(stored, marks->hard_purged_at)) {
+        set_verdict(reuse, ETG_REUSE_UNUSABLE, "purged");
+    }
+    else if (!etg_may_serve_private(stored->freshness.flags,
+                                    request->privacy)) {
+        set_verdict(reuse, ETG_REUSE_UNUSABLE, "private");
+    }
+    else if (is_marked(stored, marks->invalidated_at)) {
+        set_verdict(reuse, ETG_REUSE_VALIDATE, "invalidated");
+    }
+    else if (stored->freshness.flags & ETG_FRESH_NO_CACHE) {
+        set_verdict(reuse, ETG_REUSE_VALIDATE, "no-cache");
+    }
+    else {
+        return 0;
+    }
+    return 1;
+}
+
+/* max-age and min-fresh of the request: wishes for more than fresh. */
+static const char *unmet_wish(const etg_reuse *reuse,
+                              const etg_cache_control *cc)
+{
+    if (cc->max_age != ETG_CC_ABSENT
+        && reuse->age > apr_time_from_sec(cc->max_age)) {
+        return "request-max-age";
+    }
+    if (cc->min_fresh != ETG_CC_ABSENT && reuse->ttl > 0
+        && reuse->ttl < apr_time_from_sec(cc->min_fresh)) {
+        return "request-min-fresh";
+    }
+    return NULL;
+}
+
+static int is_within_max_stale(const etg_reuse *reuse,
+                               const etg_cache_control *cc)
+{
+    return (cc->flags & ETG_CC_MAX_STALE_ANY)
+           || (cc->max_stale != ETG_CC_ABSENT
+               && -reuse->ttl <= apr_time_from_sec(cc->max_stale));
+}
+
+static int is_usable_on_error(const etg_reuse *reuse,
+                              const etg_stored_response *stored,
+                              const etg_request_view *request,
+                              const etg_policy *policy)
+{
+    apr_interval_time_t staleness = -reuse->ttl;
+
+    if (staleness < 0) {
+        return 1;
+    }
+    if (!etg_may_be_stale(stored)) {
+        return 0;
+    }
+    return staleness < etg_error_window(stored, policy)
+           || staleness < etg_revalidate_window(stored, policy)
+           || (policy->allow_revalidate
+               && request->cc.stale_if_error != ETG_CC_ABSENT
+               && staleness < apr_time_from_sec(request->cc.stale_if_error));
+}
+
+static int is_new_for(const etg_stored_response *stored,
+                      const etg_request_view *request)
+{
+    return request->collapsed && stored->received_at >= request->arrived_at;
+}
+
+/* The stale half: may it be used without asking? */
+static void decide_stale(etg_reuse *reuse, const etg_stored_response *stored,
+                         const etg_request_view *request,
+                         const etg_policy *policy, const char *why)
+{
+    if (-reuse->ttl < etg_revalidate_window(stored, policy)) {
+        set_verdict(reuse, ETG_REUSE_STALE, "stale-while-revalidate");
+    }
+    else if (policy->allow_revalidate && etg_may_be_stale(stored)
+             && is_within_max_stale(reuse, &request->cc)) {
+        set_verdict(reuse, ETG_REUSE_STALE, "request-max-stale");
+    }
+    else {
+        set_verdict(reuse, ETG_REUSE_VALIDATE, why);
+    }
+}
+
+static void decide(etg_reuse *reuse, const etg_stored_response *stored,
+                   const etg_request_view *request, const etg_policy *policy,
+                   int soft_purged)
+{
+    const char *wish;
+
+    if (policy->allow_reload && (request->cc.flags & ETG_CC_NO_CACHE)) {
+        set_verdict(reuse, ETG_REUSE_VALIDATE, "request-no-cache");
+        return;
+    }
+    if (!soft_purged && is_new_for(stored, request)) {
+        set_verdict(reuse, ETG_REUSE_FRESH, "collapsed");
+        return;
+    }
+    wish = policy->allow_revalidate ? unmet_wish(reuse, &request->cc) : NULL;
+    if (wish != NULL) {
+        set_verdict(reuse, ETG_REUSE_VALIDATE, wish);
+    }
+    else if (reuse->ttl > 0) {
+        set_verdict(reuse, ETG_REUSE_FRESH, NULL);
+    }
+    else {
+        decide_stale(reuse, stored, request, policy,
+                     soft_purged ? "soft-purged" : "stale");
+    }
+}
+
+etg_reuse etg_reuse_decide(const etg_stored_response *stored,
+                           const etg_reuse_marks *marks,
+                           const etg_request_view *request,
+                           const etg_policy *policy, apr_time_t now)
+{
+    int soft_purged = is_marked(stored, marks->soft_purged_at);
+    etg_reuse reuse = { .age = etg_age_of(stored, now) };
+
+    reuse.ttl = etg_lifetime_of(stored, policy) - reuse.age;
+    if (soft_purged) {
+        apr_interval_time_t left = marks->soft_purged_at - now;
+
+        /* A mark set by a clock ahead of ours is due now. */
+        left = left < 0 ? left : 0;
+        reuse.ttl = reuse.ttl < left ? reuse.ttl : left;
+    }
+    if (!is_barred(&reuse, stored, marks, request)) {
+        decide(&reuse, stored, request, policy, soft_purged);
+        reuse.stale_on_error = is_usable_on_error(&reuse, stored, request,
+                                                  policy);
+    }
+    return reuse;
+}

@@ -18,11 +18,8 @@ typedef struct etg_reuse {
     apr_interval_time_t age;
     apr_interval_time_t ttl;   /* lifetime - age; negative when stale */
     int stale_on_error;        /* may it be served if the backend fails now? */
-    const char *reason;        /* static token for the log and detail=; NULL
-                                * for a plain fresh hit: "stale",
-                                * "no-cache", "purged", "invalidated",
-                                * "request-no-cache", "request-max-age",
-                                * "private", ... */
+    const char *reason;        /* static token for the log and detail=, as
+                                * listed below; NULL for a plain fresh hit */
 } etg_reuse;
 
 /* What the primary record and the namespace say. 0: never. */
@@ -33,14 +30,33 @@ typedef struct etg_reuse_marks {
 } etg_reuse_marks;
 
 /*
- * Marks compare with stored->requested_at: what was requested at or before
- * a mark is hit by it. Request directives (no-cache, max-age, min-fresh,
- * max-stale; Pragma) count only as far as the policy allows reload and
- * revalidate. A collapsed request takes a response received after it arrived
- * as fresh whatever its lifetime, unless no-cache or private. stale_on_error:
- * the larger of response's stale-if-error and, when the response says
- * nothing, the policy's, counted from expiry; never with must-revalidate
- * kinds, no-cache, or when invalidated.
+ * Decides; neither allocates nor parses. The tests in their order:
+ *
+ *   UNUSABLE  "purged"               hard mark
+ *   UNUSABLE  "private"              a private request that the response does
+ *                                    not permit (etg_may_serve_private)
+ *   VALIDATE  "invalidated"          invalidation mark
+ *   VALIDATE  "no-cache"             the response says so
+ *   VALIDATE  "request-no-cache"     allow_reload (Pragma counts as well)
+ *   FRESH     "collapsed"            the request waited for a fetch, and this
+ *                                    was received since it arrived: whatever
+ *                                    its lifetime
+ *   VALIDATE  "request-max-age"      allow_revalidate: older than that
+ *   VALIDATE  "request-min-fresh"    allow_revalidate: fresh, not for so long
+ *   FRESH     NULL                   lifetime > age
+ *   STALE     "stale-while-revalidate"  within that window; the caller may
+ *                                    serve it and see to a validation, or
+ *                                    treat it as VALIDATE
+ *   STALE     "request-max-stale"    allow_revalidate
+ *   VALIDATE  "soft-purged", "stale"
+ *
+ * Marks compare with stored->requested_at: what was requested at or before a
+ * mark is hit by it. After a soft mark a response has been stale since the
+ * mark, if not longer. stale_on_error holds while the response is fresh (a
+ * request asked for validation), and past expiry for etg_error_window or
+ * etg_revalidate_window, or for what a request's own stale-if-error says if
+ * allow_revalidate; never with no-cache, when invalidated or unusable, and
+ * past expiry never with a must-revalidate kind.
  */
 etg_reuse etg_reuse_decide(const etg_stored_response *stored,
                            const etg_reuse_marks *marks,
