@@ -11,13 +11,15 @@
 #include "etg_bytes.h"
 
 typedef enum etg_range_kind {
-    ETG_RANGE_NONE,            /* no field, another unit, or malformed: as absent */
+    ETG_RANGE_NONE,            /* no field, another unit, or malformed: as
+                                * absent */
     ETG_RANGE_SATISFIABLE,     /* at least one range overlaps the body */
     ETG_RANGE_UNSATISFIABLE    /* valid, but none overlaps: 416 */
 } etg_range_kind;
 
 /* Judges a Range value against a body of `length` bytes. *count: how many
- * ranges it names. Numbers beyond 2^63 saturate. */
+ * ranges it names (0 if the answer is NONE). Numbers beyond 2^63 - 1
+ * saturate. No range overlaps an empty body, as in httpd. */
 etg_range_kind etg_range_judge(etg_bytes value, apr_uint64_t length,
                                unsigned *count);
 

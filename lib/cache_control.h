@@ -23,7 +23,9 @@
 #define ETG_CC_ONLY_IF_CACHED    0x00000200u  /* request */
 #define ETG_CC_MAX_STALE_ANY     0x00000400u  /* request: max-stale alone */
 /* A directive whose argument could not be read (max-age=abc): its seconds
- * field is 0 then, that is: stale, the safe side (RFC 9111 §4.2.1). */
+ * field is 0 then, that is: stale, the safe side (RFC 9111 §4.2.1). Set with
+ * ETG_CC_NO_STORE where a quote is open or misplaced: nobody can tell what
+ * such a field forbids. */
 #define ETG_CC_MALFORMED         0x00000800u
 
 #define ETG_CC_ABSENT (-1)
@@ -40,16 +42,20 @@ typedef struct etg_cache_control {
      * case, in the pool given; NULL if none. */
     const char *private_fields;
     const char *no_cache_fields;
-    int present;                    /* was there a field at all? */
+    int present;                    /* was there a field at all? (Pragma is
+                                     * none) */
 } etg_cache_control;
 
 /* Nothing said: flags 0, numbers absent, present 0. */
 void etg_cache_control_init(etg_cache_control *cc);
 
-/* Reads a Cache-Control value as liberally as RFC 9111 asks: unknown
+/* Adds a Cache-Control value, read as liberally as RFC 9111 asks: unknown
  * directives are skipped, names are case-insensitive, token and quoted forms
  * of an argument mean the same. Of repeated directives the more restrictive
- * holds (smallest age; flags add up). Does not look at present. */
+ * holds (smallest age; flags add up). A directive with a damaged argument or
+ * junk behind its name ("private; max-age=1") counts if it forbids something,
+ * is 0 seconds, or is skipped if it permits something. Lists of names over
+ * 2 KB make their directive unqualified. Does not look at present. */
 void etg_cache_control_parse(etg_cache_control *cc, etg_bytes value,
                              apr_pool_t *p);
 
@@ -59,11 +65,13 @@ void etg_cache_control_of(etg_cache_control *cc, const apr_table_t *fields,
                           int is_request, apr_pool_t *p);
 
 /* Reads a targeted field (RFC 9213 §2.1): a strict Structured Fields
- * Dictionary (RFC 9651). Returns 0, with *cc as by init, if the field is
- * absent, empty or does not parse as a whole: it is ignored then. Parameters
- * are ignored; max-age and friends must be non-negative Integers (else that
- * directive is absent... and flagged malformed only if RFC 9213 says so);
- * flags must be Boolean true; duplicate keys: the last wins. */
+ * Dictionary (RFC 9651), all its lines together. Returns 0, with *cc as by
+ * init, if the field is absent, empty or does not parse as a whole: it is
+ * ignored then. Parameters and unknown keys are ignored; of duplicate keys the
+ * last holds. Seconds must be non-negative Integers and flags Boolean true,
+ * names of fields a String or Token; a member of another type is as absent,
+ * except that no-store, private and no-cache hold whatever their type unless
+ * they are Boolean false. */
 int etg_cache_control_targeted(etg_cache_control *cc,
                                const apr_table_t *fields, const char *name,
                                apr_pool_t *p);

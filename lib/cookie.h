@@ -7,8 +7,10 @@
 #include <apr_tables.h>
 
 /* The Cookie value without the cookies whose name matches one of `patterns`
- * (const char * rows, shell patterns, case-sensitive), order kept. NULL if
- * nothing is left or value is NULL; `value` itself if nothing was removed. */
+ * (const char * rows, shell patterns, case-sensitive; NULL: none), order
+ * kept. NULL if no cookie is left or value is NULL; `value` itself if nothing
+ * was removed. A cookie without "=" is a name. Join several lines with "; "
+ * first (etg_field_joined). */
 const char *etg_cookie_without(const char *value,
                                const apr_array_header_t *patterns,
                                apr_pool_t *p);

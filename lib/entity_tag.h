@@ -10,7 +10,8 @@ typedef struct etg_entity_tag {
     etg_bytes opaque;   /* between the quotes; points into the input */
 } etg_entity_tag;
 
-/* Reads one tag, whole input. 0: not a tag (unquoted, bad bytes...). */
+/* Reads one tag, whole input. 0: not a tag (unquoted, a space or control
+ * byte inside, `w/` instead of `W/`, text around it). */
 int etg_entity_tag_parse(etg_bytes text, etg_entity_tag *tag);
 
 /* Weak comparison ignores W/; strong wants both strong. */
@@ -25,9 +26,10 @@ int etg_entity_tag_next(etg_bytes *rest, etg_entity_tag *tag);
 /* Is the whole value "*"? */
 int etg_entity_tag_is_any(etg_bytes list);
 
-/* Does the list name `tag` (text form, quotes included)? Members before a
- * malformed one count, those after do not. A `tag` that is itself no valid
- * tag matches only a member of the very same bytes. */
+/* Does the list name `tag` (text form, quotes included; NULL: no)? Members
+ * before a malformed one count, those after do not. A `tag` that is itself
+ * no valid tag matches only a member of the very same bytes, strong or
+ * not. Allocates nothing. */
 int etg_entity_tag_list_has(etg_bytes list, const char *tag, int strong);
 
 #endif

@@ -16,6 +16,11 @@
 const char *etg_field_combined(const apr_table_t *fields, const char *name,
                                apr_pool_t *p);
 
+/* The same with another separator, for fields that are no comma-separated
+ * lists (Cookie: "; "). */
+const char *etg_field_joined(const apr_table_t *fields, const char *name,
+                             const char *separator, apr_pool_t *p);
+
 /* How many lines the field has. */
 unsigned etg_field_count(const apr_table_t *fields, const char *name);
 
@@ -24,14 +29,27 @@ unsigned etg_field_count(const apr_table_t *fields, const char *name);
  * at the end. Unterminated quotes run to the end. */
 int etg_list_next(etg_bytes *rest, etg_bytes *member);
 
-/* etg_list_next for terminated text: a cursor starts at the value. */
+/* Terminated text as bytes, NULL as none: where a cursor for etg_list_next
+ * starts. */
 etg_bytes etg_bytes_of(const char *text);
+
+/* `text` without the white space (SP, HTAB) around it. */
+etg_bytes etg_bytes_trim(etg_bytes text);
+
+/* Is `text` this word, in any letter case? */
+int etg_bytes_is(etg_bytes text, const char *word);
+
+/* An ASCII letter in lower case, any other byte as it is: no locale. */
+char etg_lower(unsigned char byte);
 
 /* Does the list hold `token`, case-insensitively? NULL value: no. */
 int etg_list_has_token(const char *value, const char *token);
 
-/* RFC 9110 §5.6.2. Length 0 is no token. */
+/* A token (RFC 9110 §5.6.2)? Length 0 is none. */
 int etg_is_token(etg_bytes text);
+
+/* The same for one byte. */
+int etg_is_token_byte(unsigned char byte);
 
 /* delta-seconds (RFC 9111 §1.2.2): digits only, capped at 2^31; returns 0
  * for anything else (sign, fraction, empty, trailing text). */

@@ -35,18 +35,20 @@ typedef struct etg_vary_rules {
  * request. Accept-Encoding is dropped: every fetch carries our own. */
 const char *etg_vary_names(const apr_table_t *response_fields, apr_pool_t *p);
 
-/* The hash (SHA-256, cut) of the values of `names` (as above) in a request.
- * Missing and empty differ. Lines are joined, white space around commas is
- * normalized. Accept-Language members are ordered by descending q (missing q is 1,
- * q=0 kept), lower-cased; with rules->languages it becomes the one
- * language RFC 4647 lookup gives (or "" for none).  names "" gives all
- * zeros at no cost. */
+/* The hash (SHA-256, cut) of the values of `names` (as above) in a request;
+ * `rules` NULL: none. Missing and empty differ. Lines are joined, white space
+ * around commas is normalized. Accept-Language members are ordered by
+ * descending q (missing q is 1, q=0 kept), lower-cased; with rules->languages
+ * the field becomes the one language that etg_language_choose gives (or "").
+ * Cookie loses what rules->ignored_cookies names, and is missing if nothing
+ * is left. Names "" give all zeros at no cost. */
 void etg_vary_hash_of(etg_vary_hash *hash, const char *names,
                       const apr_table_t *request_fields,
                       const etg_vary_rules *rules, apr_pool_t *p);
 
 /* RFC 4647 §3.4 lookup of the Accept-Language value in the languages: the
- * one to serve, or NULL if none fits. Ties go to the earlier language. */
+ * one to serve (a row), or NULL if none fits. Ties go to the earlier
+ * language; "*" and ranges with q=0 choose nothing. */
 const char *etg_language_choose(const char *accept_language,
                                 const apr_array_header_t *languages,
                                 apr_pool_t *p);
