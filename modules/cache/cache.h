@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache.h: what the files of mod_etag_cache share with each other, and with
+ * nobody else.
+ *
+ * One etg_cache_context per client request, made by the handler of the first
+ * request_rec and found again through r->prev by the request_recs that
+ * internal redirects make of it. It lives in the first request's pool.
+ */
+#ifndef ETG_CACHE_H
+#define ETG_CACHE_H
+
+#include <httpd.h>
+#include <http_config.h>
+#include <http_connection.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_main.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <ap_expr.h>
+#include <util_filter.h>
+#include <apr_strings.h>
+
+#include "etg_log.h"
+#include "etg_store.h"
+#include "lib/cache_key.h"
+#include "lib/cache_status.h"
+#include "lib/collapse.h"
+#include "lib/http_view.h"
+#include "lib/primary_record.h"
+#include "lib/reuse.h"
+#include "lib/storable.h"
+#include "lib/stored_response.h"
+#include "lib/vary.h"
+#include "modules/cache/cache_config.h"
+
+extern module AP_MODULE_DECLARE_DATA etag_cache_module;
+APLOG_USE_MODULE(etag_cache);
+
+/* How long a response's last bytes wait for its commit, so that the client's
+ * next request finds it. */
+#define ETG_CACHE_COMMIT_WAIT apr_time_from_msec(10)
+/* How long a key is remembered as uncacheable. */
+#define ETG_CACHE_UNCACHEABLE_FOR apr_time_from_sec(120)
+/* How long a tombstone outlives the write or purge that set it: longer than
+ * any fetch that may have begun before. */
+#define ETG_CACHE_TOMBSTONE_FOR apr_time_from_sec(600)
+
+/* What all servers of the process share; made in check_config (pconf). */
+typedef struct etg_cache_runtime {
+    apr_array_header_t *stores;   /* etg_cache_store rows, one per URI */
+    void *shared;                 /* the collapse table's shared memory */
+    apr_size_t shared_size;
+    etg_collapse *collapse;       /* child: this process's view, or NULL */
+} etg_cache_runtime;
+
+/* What a request found in the metastore; all in the context's pool. */
+typedef struct etg_cache_lookup {
+    etg_stored_response *stored;  /* NULL: none fits */
+    etg_reuse reuse;              /* valid if stored */
+    etg_reuse_marks marks;
+    const char *spec;             /* newest Vary names, or "" */
+    const char *etags;            /* of the variants that do not fit, or NULL */
+    int has_primary;
+    int failed;                   /* the store could not answer */
+} etg_cache_lookup;
+
+typedef enum etg_cache_plan {
+    ETG_CACHE_PASS,               /* forward as it is; store nothing */
+    ETG_CACHE_FETCH_PLAIN,        /* forward as it is; learn whether it may
+                                   * be stored the next time */
+    ETG_CACHE_FETCH,              /* forward our own fetch; store */
+    ETG_CACHE_SERVED              /* answered from the store */
+} etg_cache_plan;
+
+/* The save filter's part of the context. */
+typedef struct etg_cache_save {
+    int headers_seen;             /* the first brigade has come by */
+    int eos_seen;
+    int failed;                   /* error bucket, wrong length, ... */
+    int not_modified;             /* the client gets a 304, we store a 200 */
+    int client_gone;
+    int replaced;                 /* another answer was sent in its place */
+    etg_entity_writer *writer;    /* NULL: not storing */
+    etg_storable decision;
+    etg_stored_response record;   /* being made */
+    apr_array_header_t *fields;   /* etg_field rows */
+    apr_uint64_t received;        /* body bytes seen */
+    apr_size_t portion;           /* body bytes read and not yet passed on */
+    apr_bucket_brigade *held;     /* kept back for a client that is slower
+                                   * than those who wait, or NULL */
+    apr_size_t held_bytes;
+    apr_int64_t expected;         /* Content-Length, or -1 */
+} etg_cache_save;
+
+typedef struct etg_cache_context {
+    request_rec *first;           /* what the client asked */
+    apr_pool_t *pool;             /* first->pool */
+    const etg_cache_dir_conf *dir;
+    const etg_cache_server_conf *server;
+    etg_cache_runtime *runtime;
+    etg_policy policy;
+    etg_vary_rules vary_rules;
+    etg_request_view request;
+    etg_cache_key key;
+    int is_head;
+    int observe;
+    etg_cache_plan plan;
+    etg_cache_lookup found;
+    apr_table_t *client_fields;   /* the client's, while swapped; else NULL */
+    apr_time_t requested_at;      /* when our fetch was begun */
+    etg_store_key collapse_key;
+    etg_collapse_ticket ticket;   /* number 0: none */
+    int done;                     /* answered: later redirects are not ours */
+    etg_cache_save save;
+    etg_cache_status status;
+    const char *trace;            /* rack-cache's words, for %{etag-cache}n */
+} etg_cache_context;
+
+/* ---- cache_stores.c: instances, shared memory, process start ---- */
+
+/* check_config: makes the store instances of all servers. 
+ * Returns OK, or HTTP_INTERNAL_SERVER_ERROR after saying why. */
+int etg_cache_stores_configure(apr_pool_t *pconf, server_rec *s);
+/* post_config of a real start: folders and shared memory. */
+int etg_cache_stores_prepare(apr_pool_t *pconf, server_rec *s);
+/* child_init. */
+void etg_cache_stores_open(apr_pool_t *pchild, server_rec *s);
+
+/* ---- cache_context.c: one request's context ---- */
+
+/* The context this request_rec belongs to, or NULL. */
+etg_cache_context *etg_cache_context_of(request_rec *r);
+/* Makes the context of a first request: views, policy, key. */
+etg_cache_context *etg_cache_context_make(request_rec *r,
+                                          const etg_cache_dir_conf *dir);
+/* Why a first request is not for the cache at all: the word for
+ * Cache-Status fwd=, or NULL if it may be looked up. */
+const char *etg_cache_pass_reason(const etg_cache_context *ctx,
+                                  request_rec *r);
+/* The key of another target of the same client request's origin. */
+void etg_cache_key_of(const etg_cache_context *ctx, const char *target,
+                      etg_cache_key *key);
+/* Adds a rack-cache word to the trace. */
+void etg_cache_trace(etg_cache_context *ctx, const char *word);
+
+/* ---- cache_lookup.c ---- */
+
+/* Looks the request up and decides; fills ctx->found. */
+void etg_cache_look_up(etg_cache_context *ctx, apr_time_t now);
+
+/* ---- cache_serve.c: answers from the store ---- */
+
+/* Answers `r` with found.stored. Returns an httpd handler result, or
+ * DECLINED if its body is gone from the entitystore (nothing was sent). */
+int etg_cache_serve(etg_cache_context *ctx, request_rec *r);
+/* Sets r up to answer with `stored` (status, fields, Age, Cache-Status,
+ * conditional requests decided) and puts the body and EOS into `bb`.
+ * DECLINED as above. */
+int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
+                         apr_bucket_brigade *bb);
+/* Turns r into the 304 for a stored or just received response. */
+void etg_cache_make_not_modified(request_rec *r);
+
+/* ---- cache_fetch.c: asking the backend ---- */
+
+/* Runs the other handlers under ctx->plan and concludes. */
+int etg_cache_fetch(etg_cache_context *ctx, request_rec *r);
+/* Runs them for a request_rec made by an internal redirect. */
+int etg_cache_fetch_redirected(etg_cache_context *ctx, request_rec *r);
+/* Puts the client's own request fields back. */
+void etg_cache_restore_fields(etg_cache_context *ctx, request_rec *r);
+/* Ends the collapsed fetch, if this request leads one. */
+void etg_cache_release(etg_cache_context *ctx, etg_collapse_outcome outcome);
+
+/* ---- cache_save.c: the filter that stores what goes by ---- */
+
+void etg_cache_save_register(void);
+void etg_cache_save_insert(etg_cache_context *ctx, request_rec *r);
+
+/* ---- cache_revalidate.c: what a 304 or a failure of the backend does ---- */
+
+/* The backend said 304 to our validators (`fields`): refreshes the stored
+ * response. 1: found.stored is now the answer; 0: the 304 does not
+ * speak of it. */
+int etg_cache_revalidated(etg_cache_context *ctx, request_rec *r,
+                          const apr_table_t *fields);
+/* May the stored response stand in for a backend failure of this status? */
+int etg_cache_may_serve_on_error(const etg_cache_context *ctx, int status);
+/* A HEAD's 200: freshens or outdates the stored GET response. */
+void etg_cache_head_seen(etg_cache_context *ctx,
+                         const etg_response_view *response);
+
+/* ---- cache_write.c: changes of the metastore ---- */
+
+/* Stores ctx->save.record under the key, variant and all. */
+apr_status_t etg_cache_write_response(etg_cache_context *ctx,
+                                      const etg_stored_response *record,
+                                      const char *spec);
+/* Marks what is stored under `key` (etg_cache_purge_kind). */
+typedef enum etg_cache_mark {
+    ETG_CACHE_MARK_INVALID,       /* validate before any use */
+    ETG_CACHE_MARK_SOFT,          /* stale */
+    ETG_CACHE_MARK_GONE           /* forget */
+} etg_cache_mark;
+apr_status_t etg_cache_write_mark(const etg_cache_server_conf *server,
+                                  const etg_cache_key *key,
+                                  etg_cache_mark mark, apr_time_t now,
+                                  apr_interval_time_t wait);
+/* After an answer to an unsafe request: invalidates what it changed. */
+void etg_cache_invalidate_after(etg_cache_context *ctx, request_rec *r,
+                                int status, const apr_table_t *fields);
+
+/* ---- cache_purge.c ---- */
+
+int etg_cache_purge(etg_cache_context *ctx, request_rec *r);
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_body.c: bytes on their way from the backend to the store and to the
+ * client.
+ *
+ * Buckets are read one after the other and leave in portions, so that a
+ * response of any length passes through in bounded memory. While other
+ * requests wait for this fetch, a client that cannot take more right now does
+ * not hold them up: its bytes are kept back (at most HELD_BYTES_MAX) until the
+ * response is stored. When the client leaves and the rest is worth having,
+ * the filter goes on storing and hides the abort from the backend's handler.
+ */
+#include "modules/cache/cache_body.h"
+
+#include <apr_poll.h>
+
+#define PORTION_BYTES (64 * 1024)
+#define HELD_BYTES_MAX (4 * 1024 * 1024)
+/* Squid's rule: a client that leaves near the end does not cost the rest. */
+#define WORTH_FINISHING_BYTES (16 * 1024)
+#define WORTH_FINISHING_PERCENT 95
+
+static apr_status_t take_bucket(etg_cache_context *ctx, ap_filter_t *f,
+                                apr_bucket *e, apr_bucket_brigade *out);
+static apr_status_t read_bucket(etg_cache_context *ctx, ap_filter_t *f,
+                                apr_bucket *e, apr_bucket_brigade *out,
+                                const char **data, apr_size_t *length);
+static void store_bytes(etg_cache_context *ctx, const char *data,
+                        apr_size_t length);
+static void stop_storing(etg_cache_context *ctx, etg_collapse_outcome outcome);
+static void finish_storing(etg_cache_context *ctx);
+static apr_status_t send_portion(etg_cache_context *ctx, ap_filter_t *f,
+                         apr_bucket_brigade *out);
+static int must_hold(etg_cache_context *ctx, conn_rec *c);
+static int is_worth_finishing(const etg_cache_context *ctx);
+
+apr_status_t etg_cache_body_pass(etg_cache_context *ctx, ap_filter_t *f,
+                                 apr_bucket_brigade *bb)
+{
+    apr_bucket_brigade *out;
+
+    if (ctx->save.writer == NULL && ctx->save.held == NULL
+        && !ctx->save.client_gone) {
+        if (APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb))) {
+            ctx->save.eos_seen = 1;
+        }
+        return ap_pass_brigade(f->next, bb);
+    }
+    out = apr_brigade_create(f->r->pool, bb->bucket_alloc);
+    while (!APR_BRIGADE_EMPTY(bb)) {
+        apr_bucket *e = APR_BRIGADE_FIRST(bb);
+        apr_status_t rv = take_bucket(ctx, f, e, out);
+
+        if (rv != APR_SUCCESS) {
+            stop_storing(ctx, ETG_COLLAPSE_NOT_STORED);
+            return rv;
+        }
+    }
+    return APR_BRIGADE_EMPTY(out) ? APR_SUCCESS : send_portion(ctx, f, out);
+}
+
+/* Moves one bucket to `out`, its bytes to the store; sends `out` when it has
+ * grown to a portion. */
+static apr_status_t take_bucket(etg_cache_context *ctx, ap_filter_t *f,
+                                apr_bucket *e, apr_bucket_brigade *out)
+{
+    etg_cache_save *save = &ctx->save;
+    const char *data;
+    apr_size_t length = 0;
+
+    if (APR_BUCKET_IS_EOS(e)) {
+        save->eos_seen = 1;
+        finish_storing(ctx);
+    }
+    else if (AP_BUCKET_IS_ERROR(e) || AP_BUCKET_IS_EOC(e)) {
+        save->failed = 1;
+        stop_storing(ctx, ETG_COLLAPSE_NOT_STORED);
+    }
+    else if (!APR_BUCKET_IS_METADATA(e)) {
+        apr_status_t rv = read_bucket(ctx, f, e, out, &data, &length);
+
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        store_bytes(ctx, data, length);
+    }
+    APR_BUCKET_REMOVE(e);
+    if (length > 0 && save->not_modified) {
+        apr_bucket_destroy(e);       /* a 304 has none */
+        return APR_SUCCESS;
+    }
+    APR_BRIGADE_INSERT_TAIL(out, e);
+    save->portion += length;
+    if (save->portion >= PORTION_BYTES || APR_BUCKET_IS_FLUSH(e)) {
+        return send_portion(ctx, f, out);
+    }
+    return APR_SUCCESS;
+}
+
+/* A pipe that has nothing yet must not hold back what came before it. */
+static apr_status_t read_bucket(etg_cache_context *ctx, ap_filter_t *f,
+                                apr_bucket *e, apr_bucket_brigade *out,
+                                const char **data, apr_size_t *length)
+{
+    apr_status_t rv = apr_bucket_read(e, data, length, APR_NONBLOCK_READ);
+
+    if (!APR_STATUS_IS_EAGAIN(rv)) {
+        return rv;
+    }
+    APR_BRIGADE_INSERT_TAIL(out, apr_bucket_flush_create(out->bucket_alloc));
+    rv = send_portion(ctx, f, out);
+    return rv != APR_SUCCESS
+        ? rv : apr_bucket_read(e, data, length, APR_BLOCK_READ);
+}
+
+static void store_bytes(etg_cache_context *ctx, const char *data,
+                        apr_size_t length)
+{
+    etg_cache_save *save = &ctx->save;
+    apr_status_t rv;
+
+    save->received += length;
+    if (save->writer == NULL || length == 0) {
+        return;
+    }
+    if ((apr_int64_t)save->received > ctx->policy.max_object) {
+        stop_storing(ctx, ETG_COLLAPSE_NOT_SHAREABLE);
+        return;
+    }
+    rv = ctx->server->entity.provider->entity_append(save->writer, data,
+                                                     length);
+    if (rv != APR_SUCCESS) {
+        stop_storing(ctx, ETG_COLLAPSE_NOT_STORED);
+    }
+}
+
+static void stop_storing(etg_cache_context *ctx, etg_collapse_outcome outcome)
+{
+    etg_cache_save *save = &ctx->save;
+
+    if (save->writer != NULL) {
+        ctx->server->entity.provider->entity_abandon(save->writer);
+        save->writer = NULL;
+    }
+    etg_cache_release(ctx, outcome);
+}
+
+static void finish_storing(etg_cache_context *ctx)
+{
+    etg_cache_save *save = &ctx->save;
+    etg_stored_response *record = &save->record;
+    apr_status_t rv;
+
+    if (save->writer == NULL) {
+        return;
+    }
+    if (save->failed || (save->expected >= 0
+                         && (apr_uint64_t)save->expected != save->received)) {
+        stop_storing(ctx, ETG_COLLAPSE_NOT_STORED);
+        return;
+    }
+    record->fields = (const etg_field *)save->fields->elts;
+    record->field_count = save->fields->nelts;
+    record->has_body = 1;
+    record->body_length = save->received;
+    rv = ctx->server->entity.provider->entity_finish(
+        save->writer, etg_keep_until(record, &ctx->policy), &record->entity);
+    save->writer = NULL;
+    if (rv == APR_SUCCESS) {
+        rv = etg_cache_write_response(ctx, record, save->decision.vary);
+    }
+    if (rv == APR_SUCCESS || APR_STATUS_IS_TIMEUP(rv)) {
+        etg_cache_trace(ctx, "store");
+        etg_cache_release(ctx, ETG_COLLAPSE_STORED);
+        return;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, rv, ctx->first,
+                  ETGLOGNO(0110) "not stored: %s", ctx->key.text);
+    etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
+}
+
+static apr_status_t send_portion(etg_cache_context *ctx, ap_filter_t *f,
+                         apr_bucket_brigade *out)
+{
+    etg_cache_save *save = &ctx->save;
+    conn_rec *c = f->r->connection;
+    apr_status_t rv;
+
+    if (save->client_gone) {
+        apr_brigade_cleanup(out);
+        save->portion = 0;
+        return APR_SUCCESS;
+    }
+    if (!save->eos_seen && must_hold(ctx, c)) {
+        rv = ap_save_brigade(f, &save->held, &out, f->r->pool);
+        save->held_bytes += save->portion;
+        save->portion = 0;
+        return rv;
+    }
+    if (save->held != NULL) {
+        APR_BRIGADE_PREPEND(out, save->held);
+        save->held = NULL;
+        save->held_bytes = 0;
+    }
+    save->portion = 0;
+    rv = ap_pass_brigade(f->next, out);
+    apr_brigade_cleanup(out);
+    if ((rv != APR_SUCCESS || c->aborted) && !save->eos_seen
+        && is_worth_finishing(ctx)) {
+        save->client_gone = 1;
+        c->aborted = 0;              /* or the handler would stop reading */
+        return APR_SUCCESS;
+    }
+    return rv;
+}
+
+/* Would sending now make the waiting requests wait for this client? */
+static int must_hold(etg_cache_context *ctx, conn_rec *c)
+{
+    apr_pollfd_t client = { 0 };
+    apr_int32_t ready = 0;
+
+    if (ctx->save.writer == NULL || ctx->ticket.number == 0
+        || ctx->save.held_bytes >= HELD_BYTES_MAX
+        || etg_collapse_followers(ctx->runtime->collapse, &ctx->ticket) == 0) {
+        return 0;
+    }
+    if (ctx->save.held != NULL || c->master != NULL
+        || c->data_in_output_filters) {
+        return 1;
+    }
+    client.p = c->pool;
+    client.desc_type = APR_POLL_SOCKET;
+    client.desc.s = ap_get_conn_socket(c);
+    client.reqevents = APR_POLLOUT;
+    return apr_poll(&client, 1, &ready, 0) != APR_SUCCESS;
+}
+
+static int is_worth_finishing(const etg_cache_context *ctx)
+{
+    const etg_cache_save *save = &ctx->save;
+    apr_uint64_t expected;
+
+    if (save->writer == NULL) {
+        return 0;
+    }
+    if (ctx->ticket.number != 0
+        && etg_collapse_followers(ctx->runtime->collapse, &ctx->ticket) > 0) {
+        return 1;
+    }
+    if (save->expected < 0) {
+        return 0;
+    }
+    expected = (apr_uint64_t)save->expected;
+    return expected - save->received <= WORTH_FINISHING_BYTES
+        || save->received >= expected / 100 * WORTH_FINISHING_PERCENT;
+}

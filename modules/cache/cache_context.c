@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_context.c: makes and finds the context of a client request.
+ *
+ * The context belongs to the request_rec that the client's own request made;
+ * internal redirects (FallbackResource, per-directory rewriting, DirectoryIndex
+ * in the handler phase) find it through r->prev and never make another, so
+ * that a request is looked up and collapsed once, under the URL it asked for.
+ */
+#include "modules/cache/cache.h"
+
+#include <http_ssl.h>
+
+#include "lib/field_list.h"
+#include "lib/invalidation.h"
+#include "lib/precondition.h"
+#include "modules/glue/request_view.h"
+
+static void fill_policy(etg_cache_context *ctx);
+static const char *scheme_of(request_rec *r);
+static const char *host_of(request_rec *r);
+static int may_be_looked_up(request_rec *r);
+static apr_status_t leave(void *context);
+
+etg_cache_context *etg_cache_context_of(request_rec *r)
+{
+    return ap_get_module_config(etg_first_request(r)->request_config,
+                                &etag_cache_module);
+}
+
+etg_cache_context *etg_cache_context_make(request_rec *r,
+                                          const etg_cache_dir_conf *dir)
+{
+    etg_cache_context *ctx = apr_pcalloc(r->pool, sizeof(*ctx));
+
+    ctx->first = r;
+    ctx->pool = r->pool;
+    ctx->dir = dir;
+    ctx->server = ap_get_module_config(r->server->module_config,
+                                       &etag_cache_module);
+    ctx->runtime = ctx->server->runtime;
+    ctx->observe = dir->mode == ETG_CACHE_OBSERVE;
+    ctx->is_head = r->header_only;
+    ctx->found.spec = "";
+    ctx->save.expected = -1;
+    ctx->vary_rules.languages = dir->languages;
+    ctx->vary_rules.ignored_cookies = dir->ignored_cookies;
+    etg_request_view_of(&ctx->request, r, ctx->server->private_headers,
+                        dir->ignored_cookies);
+    fill_policy(ctx);
+    etg_cache_key_of(ctx, r->unparsed_uri, &ctx->key);
+    ap_set_module_config(r->request_config, &etag_cache_module, ctx);
+    apr_pool_cleanup_register(r->pool, ctx, leave, apr_pool_cleanup_null);
+    return ctx;
+}
+
+void etg_cache_key_of(const etg_cache_context *ctx, const char *target,
+                      etg_cache_key *key)
+{
+    request_rec *r = ctx->first;
+
+    etg_cache_key_make(key, scheme_of(r), host_of(r), target,
+                       ctx->request.fields, &ctx->server->key_rules,
+                       ctx->pool);
+}
+
+/* Whatever happened to the request, nobody waits for it any longer. */
+static apr_status_t leave(void *context)
+{
+    etg_cache_release(context, ETG_COLLAPSE_NOT_STORED);
+    return APR_SUCCESS;
+}
+
+static void fill_policy(etg_cache_context *ctx)
+{
+    const etg_cache_dir_conf *dir = ctx->dir;
+    etg_policy *policy = &ctx->policy;
+
+    policy->default_ttl = dir->default_ttl;
+    policy->max_ttl = dir->max_ttl;
+    policy->heuristic_fraction = dir->heuristic_fraction;
+    policy->heuristic_max = dir->heuristic_max;
+    policy->stale_if_error = dir->stale_if_error;
+    policy->keep = dir->keep;
+    policy->max_object = dir->max_object;
+    /* What the admin says of a route never speaks for one client's own
+     * page: a private request keeps what the backend said. */
+    policy->override = ctx->request.privacy ? NULL : dir->override;
+    policy->targeted = dir->targeted;
+    policy->strip_set_cookie = dir->set_cookie == ETG_CACHE_SET_COOKIE_STRIP;
+    policy->allow_reload = dir->allow_reload;
+    policy->allow_revalidate = dir->allow_revalidate;
+}
+
+/* Two virtual hosts that share a store may answer the same Host differently
+ * (by port or address), and a client may send any port in Host: the virtual
+ * host's own name and port are part of the scheme's place in the key. */
+static const char *scheme_of(request_rec *r)
+{
+    const char *scheme = ap_http_scheme(r);
+    const server_rec *s = r->server;
+
+    if (!s->is_virtual) {
+        return scheme;
+    }
+    return apr_psprintf(r->pool, "%s!%s:%u", scheme,
+                        s->server_hostname ? s->server_hostname : "",
+                        s->addrs ? (unsigned)s->addrs->host_port : 0u);
+}
+
+static const char *host_of(request_rec *r)
+{
+    const char *host = apr_table_get(r->headers_in, "Host");
+
+    return host != NULL ? host : "";
+}
+
+const char *etg_cache_pass_reason(const etg_cache_context *ctx,
+                                  request_rec *r)
+{
+    if (r->method_number != M_GET) {
+        return "method";
+    }
+    if (!may_be_looked_up(r)) {
+        return "request";
+    }
+    if (ctx->server->meta.provider == NULL) {
+        return "bypass";
+    }
+    if (ctx->dir->bypass != NULL) {
+        const char *error = NULL;
+
+        if (ap_expr_exec(r, ctx->dir->bypass, &error) != 0) {
+            return "bypass";
+        }
+    }
+    return NULL;
+}
+
+/* A body, a protocol change or a method in disguise makes a GET something
+ * else; without Host nothing says whose resource it is. */
+static int may_be_looked_up(request_rec *r)
+{
+    return !etg_request_has_body(r)
+        && apr_table_get(r->headers_in, "Upgrade") == NULL
+        && apr_table_get(r->headers_in, "X-HTTP-Method-Override") == NULL
+        && apr_table_get(r->headers_in, "X-HTTP-Method") == NULL
+        && apr_table_get(r->headers_in, "X-Method-Override") == NULL
+        && apr_table_get(r->headers_in, "Host") != NULL
+        && r->proto_num >= HTTP_VERSION(1, 0);
+}
+
+void etg_cache_trace(etg_cache_context *ctx, const char *word)
+{
+    ctx->trace = ctx->trace == NULL
+        ? word : apr_pstrcat(ctx->pool, ctx->trace, ", ", word, NULL);
+    apr_table_setn(ctx->first->notes, "etag-cache", ctx->trace);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_fetch.c: runs the handlers behind the cache and concludes.
+ *
+ * While they run, r->headers_in may be our own (plan ETG_CACHE_FETCH: without
+ * the client's preconditions, with the stored response's validators); the
+ * save filter puts the client's back before anything goes downstream, and so
+ * does the conclusion if nothing came by.
+ */
+#include "modules/cache/cache.h"
+
+#include "lib/invalidation.h"
+#include "lib/validation.h"
+#include "modules/glue/request_view.h"
+
+static void swap_fields(etg_cache_context *ctx, request_rec *r);
+static int conclude(etg_cache_context *ctx, request_rec *r, int status);
+static int conclude_silent(etg_cache_context *ctx, request_rec *r,
+                           int status);
+static int serve_on_error(etg_cache_context *ctx, request_rec *r);
+static int serve_after_304(etg_cache_context *ctx, request_rec *r);
+static void say_status(etg_cache_context *ctx, request_rec *r, int status);
+
+int etg_cache_fetch(etg_cache_context *ctx, request_rec *r)
+{
+    ctx->requested_at = apr_time_now();
+    if (ctx->plan == ETG_CACHE_FETCH) {
+        swap_fields(ctx, r);
+    }
+    return etg_cache_fetch_redirected(ctx, r);
+}
+
+int etg_cache_fetch_redirected(etg_cache_context *ctx, request_rec *r)
+{
+    int status;
+
+    etg_cache_save_insert(ctx, r);
+    /* Tells our own hook to decline in the run that follows. */
+    ap_set_module_config(r->request_config, &etag_cache_module, ctx);
+    status = ap_run_handler(r);
+    etg_cache_restore_fields(ctx, r);
+    if (r->next != NULL) {
+        return status;           /* an inner request_rec has concluded */
+    }
+    return conclude(ctx, r, status);
+}
+
+static void swap_fields(etg_cache_context *ctx, request_rec *r)
+{
+    ctx->client_fields = r->headers_in;
+    r->headers_in = etg_fetch_fields(r->headers_in, ctx->found.stored,
+                                     NULL,
+                                     ctx->dir->ignored_cookies, r->pool);
+}
+
+void etg_cache_restore_fields(etg_cache_context *ctx, request_rec *r)
+{
+    if (ctx->client_fields != NULL) {
+        r->headers_in = ctx->client_fields;
+        for (request_rec *outer = r->prev; outer != NULL;
+             outer = outer->prev) {
+            outer->headers_in = ctx->client_fields;
+        }
+        ctx->client_fields = NULL;
+    }
+}
+
+static int conclude(etg_cache_context *ctx, request_rec *r, int status)
+{
+    etg_cache_save *save = &ctx->save;
+
+    if (status == DECLINED || status == SUSPENDED) {
+        return status;
+    }
+    if (!save->headers_seen) {
+        return conclude_silent(ctx, r, status);
+    }
+    if (!save->eos_seen) {
+        save->failed = 1;        /* the handler gave up in mid-response */
+        etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
+    }
+    if (save->client_gone) {
+        r->connection->aborted = 1;
+    }
+    return status;
+}
+
+/* The handlers answered by their return value alone: httpd is about to make
+ * a response of it. */
+static int conclude_silent(etg_cache_context *ctx, request_rec *r,
+                           int status)
+{
+    int code = status == OK || status == DONE ? r->status : status;
+
+    if (code == HTTP_NOT_MODIFIED && ctx->plan == ETG_CACHE_FETCH
+        && etg_cache_revalidated(ctx, r, etg_response_fields_of(r))) {
+        return serve_after_304(ctx, r);
+    }
+    if (etg_cache_may_serve_on_error(ctx, code)) {
+        return serve_on_error(ctx, r);
+    }
+    etg_cache_invalidate_after(ctx, r, code, etg_response_fields_of(r));
+    say_status(ctx, r, code);
+    /* What httpd makes of a bare status is stored by nobody; 5xx aside, the
+     * next one will be the same. */
+    if (code >= HTTP_INTERNAL_SERVER_ERROR || code == AP_FILTER_ERROR) {
+        etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
+    }
+    else {
+        etg_cache_release(ctx, ETG_COLLAPSE_NOT_SHAREABLE);
+    }
+    return status;
+}
+
+static int serve_after_304(etg_cache_context *ctx, request_rec *r)
+{
+    int rv = etg_cache_serve(ctx, r);
+
+    /* Without its body the 304 is all there is; a client that sent no
+     * validators cannot use it, and may ask again. */
+    return rv == DECLINED ? HTTP_BAD_GATEWAY : rv;
+}
+
+static int serve_on_error(etg_cache_context *ctx, request_rec *r)
+{
+    int rv;
+
+    ctx->status.hit = 1;
+    ctx->status.forward = NULL;
+    ctx->status.detail = "stale-if-error";
+    rv = etg_cache_serve(ctx, r);
+    etg_cache_trace(ctx, "stale-if-error");
+    return rv == DECLINED ? HTTP_BAD_GATEWAY : rv;
+}
+
+static void say_status(etg_cache_context *ctx, request_rec *r, int status)
+{
+    if (ctx->dir->status == ETG_CACHE_STATUS_OFF) {
+        return;
+    }
+    if (ctx->plan != ETG_CACHE_PASS && status > 0) {
+        ctx->status.forward_status = status;
+    }
+    apr_table_mergen(r->err_headers_out, "Cache-Status",
+                     etg_cache_status_format(&ctx->status, r->pool));
+}
+
+void etg_cache_release(etg_cache_context *ctx, etg_collapse_outcome outcome)
+{
+    if (ctx->ticket.number != 0) {
+        etg_collapse_finish(ctx->runtime->collapse, &ctx->ticket, outcome,
+                            ETG_CACHE_UNCACHEABLE_FOR);
+        ctx->ticket.number = 0;
+    }
+    else if (outcome == ETG_COLLAPSE_NOT_SHAREABLE
+             && ctx->plan == ETG_CACHE_FETCH_PLAIN
+             && ctx->runtime->collapse != NULL) {
+        etg_collapse_remember(ctx->runtime->collapse, &ctx->collapse_key,
+                              apr_time_now() + ETG_CACHE_UNCACHEABLE_FOR);
+    }
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_handler.c: one request's way: pass, purge, hit, follow or fetch.
+ *
+ * When the backend is to be asked, the handler runs the other handlers itself
+ * (ap_run_handler) instead of declining: it then knows when they returned and
+ * with what, so a handler that ended without EOS, a 304 or a 5xx by return
+ * value, and an ErrorDocument redirect are all told apart before anything
+ * reaches the client.
+ */
+#include "modules/cache/cache_handler.h"
+
+#include "lib/precondition.h"
+#include "modules/cache/cache.h"
+#include "modules/glue/request_view.h"
+
+/* Looking up, waiting for another's fetch and looking up again has an end. */
+#define ROUNDS_MAX 4
+
+static int handle_first(request_rec *r, const etg_cache_dir_conf *dir);
+static int handle_redirected(etg_cache_context *ctx, request_rec *r);
+static int handle_pass(etg_cache_context *ctx, request_rec *r,
+                       const char *reason);
+static int handle_cacheable(etg_cache_context *ctx, request_rec *r);
+static int answer_from_store(etg_cache_context *ctx, request_rec *r);
+static int refuse_to_fetch(etg_cache_context *ctx, request_rec *r);
+static int plan_fetch(etg_cache_context *ctx, request_rec *r);
+static int may_collapse(const etg_cache_context *ctx);
+static void make_collapse_key(etg_cache_context *ctx);
+
+int etg_cache_handler(request_rec *r)
+{
+    const etg_cache_dir_conf *dir = ap_get_module_config(r->per_dir_config,
+                                                         &etag_cache_module);
+    etg_cache_context *ctx;
+
+    if (r->main != NULL || r->proxyreq == PROXYREQ_PROXY
+        || ap_get_module_config(r->request_config,
+                                &etag_cache_module) != NULL) {
+        return DECLINED;             /* the last: our own inner run */
+    }
+    if (r->prev != NULL) {
+        ctx = etg_cache_context_of(r);
+        return ctx == NULL ? DECLINED : handle_redirected(ctx, r);
+    }
+    return dir->mode == ETG_CACHE_OFF ? DECLINED : handle_first(r, dir);
+}
+
+static int handle_first(request_rec *r, const etg_cache_dir_conf *dir)
+{
+    etg_cache_context *ctx = etg_cache_context_make(r, dir);
+    const char *reason;
+
+    if (!strcmp(r->method, "PURGE") && dir->purge != ETG_CACHE_PURGE_OFF) {
+        return etg_cache_purge(ctx, r);
+    }
+    reason = etg_cache_pass_reason(ctx, r);
+    return reason != NULL ? handle_pass(ctx, r, reason)
+                          : handle_cacheable(ctx, r);
+}
+
+/* An ErrorDocument's page is nobody's stored response. */
+static int handle_redirected(etg_cache_context *ctx, request_rec *r)
+{
+    if (ctx->done || r->status != HTTP_OK) {
+        return DECLINED;
+    }
+    return etg_cache_fetch_redirected(ctx, r);
+}
+
+static int handle_pass(etg_cache_context *ctx, request_rec *r,
+                       const char *reason)
+{
+    ctx->plan = ETG_CACHE_PASS;
+    ctx->status.forward = reason;
+    etg_cache_trace(ctx, "pass");
+    return etg_cache_fetch(ctx, r);
+}
+
+static int handle_cacheable(etg_cache_context *ctx, request_rec *r)
+{
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        etg_collapse_role role;
+        int rv;
+
+        etg_cache_look_up(ctx, round == 0 ? r->request_time
+                                          : apr_time_now());
+        rv = answer_from_store(ctx, r);
+        if (rv != DECLINED) {
+            return rv;
+        }
+        if (!may_collapse(ctx) || ctx->ticket.number != 0) {
+            break;
+        }
+        make_collapse_key(ctx);
+        if (etg_collapse_is_uncacheable(ctx->runtime->collapse,
+                                        &ctx->collapse_key,
+                                        r->request_time)) {
+            ctx->status.detail = "uncacheable";
+            ctx->plan = ETG_CACHE_FETCH_PLAIN;
+            return etg_cache_fetch(ctx, r);
+        }
+        role = etg_collapse_join(ctx->runtime->collapse, &ctx->collapse_key,
+                                 ctx->dir->collapse_wait, &ctx->ticket);
+        if (role == ETG_COLLAPSE_UNCACHEABLE
+            || role == ETG_COLLAPSE_ALONE) {
+            break;
+        }
+        if (role == ETG_COLLAPSE_DONE) {
+            ctx->request.collapsed = 1;
+            ctx->status.collapsed = 1;
+        }
+        /* LEAD looks up once more: the last leader may just have stored. */
+    }
+    return plan_fetch(ctx, r);
+}
+
+static int answer_from_store(etg_cache_context *ctx, request_rec *r)
+{
+    const etg_cache_lookup *found = &ctx->found;
+    int rv;
+
+    if (found->stored != NULL && !ctx->observe
+        && (found->reuse.verdict == ETG_REUSE_FRESH
+            || found->reuse.verdict == ETG_REUSE_STALE)) {
+        ctx->status.hit = 1;
+        ctx->status.has_ttl = 1;
+        ctx->status.ttl = found->reuse.ttl;
+        rv = etg_cache_serve(ctx, r);
+        if (rv != DECLINED) {
+            etg_cache_trace(ctx, found->reuse.verdict == ETG_REUSE_FRESH
+                                 ? "fresh" : "stale");
+            return rv;
+        }
+        ctx->status.hit = 0;
+        ctx->found.stored = NULL;    /* its body is gone: a miss */
+        ctx->status.detail = "no-body";
+    }
+    if (ctx->request.cc.flags & ETG_CC_ONLY_IF_CACHED) {
+        return refuse_to_fetch(ctx, r);
+    }
+    return DECLINED;
+}
+
+/* RFC 9111 §5.2.1.7 */
+static int refuse_to_fetch(etg_cache_context *ctx, request_rec *r)
+{
+    ctx->done = 1;
+    ctx->status.detail = "only-if-cached";
+    etg_cache_trace(ctx, "miss");
+    etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
+    apr_table_mergen(r->err_headers_out, "Cache-Status",
+                     etg_cache_status_format(&ctx->status, r->pool));
+    return HTTP_GATEWAY_TIME_OUT;
+}
+
+static int plan_fetch(etg_cache_context *ctx, request_rec *r)
+{
+    const etg_cache_lookup *found = &ctx->found;
+    int has_range = apr_table_get(r->headers_in, "Range") != NULL;
+
+    if (found->stored != NULL
+        && found->reuse.verdict == ETG_REUSE_UNUSABLE) {
+        ctx->found.stored = NULL;
+    }
+    if (found->stored != NULL) {
+        ctx->status.forward = "stale";
+        ctx->status.detail = found->reuse.reason;
+        ctx->status.has_ttl = 1;
+        ctx->status.ttl = found->reuse.ttl;
+        etg_cache_trace(ctx, "stale");
+    }
+    else {
+        ctx->status.forward = found->has_primary && found->etags != NULL
+            ? "vary-miss" : "uri-miss";
+        etg_cache_trace(ctx, "miss");
+    }
+    if (ctx->observe || found->failed
+        || (found->stored == NULL && (has_range || ctx->is_head))) {
+        ctx->plan = ETG_CACHE_FETCH_PLAIN;
+    }
+    else {
+        ctx->plan = ETG_CACHE_FETCH;
+    }
+    return etg_cache_fetch(ctx, r);
+}
+
+/* A Range or HEAD that misses goes its own way: what comes back answers
+ * nobody else. */
+static int may_collapse(const etg_cache_context *ctx)
+{
+    if (ctx->runtime->collapse == NULL || !ctx->dir->collapse
+        || ctx->observe || ctx->found.failed
+        || (ctx->request.cc.flags & ETG_CC_NO_STORE)) {
+        return 0;
+    }
+    return ctx->found.stored != NULL
+        ? !ctx->is_head
+        : !ctx->is_head
+          && apr_table_get(ctx->request.fields, "Range") == NULL;
+}
+
+/* Private requests never queue with public ones, and a known Vary splits
+ * the queue, so that nobody waits for an answer he may not have. */
+static void make_collapse_key(etg_cache_context *ctx)
+{
+    etg_vary_hash vary;
+
+    etg_vary_hash_of(&vary, ctx->found.spec, ctx->request.fields,
+                     &ctx->vary_rules, ctx->pool);
+    etg_response_key(&ctx->collapse_key, &ctx->key.hash,
+                     ctx->request.privacy, &vary);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_lookup.c: from the key to a stored response and the verdict on it.
+ *
+ * One call of the store reads both records in one view: it shows the primary
+ * to choose(), which names the response record of the variant that fits.
+ */
+#include "modules/cache/cache.h"
+
+typedef struct chooser {
+    etg_cache_context *ctx;
+    etg_vary_hash vary;
+    apr_uint64_t generation;
+} chooser;
+
+static apr_status_t choose(void *baton, etg_bytes primary,
+                           etg_store_key *next);
+static void keep_primary(etg_cache_context *ctx, const etg_primary *primary);
+static const char *tags_of(const etg_primary *primary, apr_pool_t *p);
+static int is_ours(const etg_cache_context *ctx, const chooser *c,
+                   const etg_stored_response *stored);
+static void read_epoch(etg_cache_context *ctx);
+
+void etg_cache_look_up(etg_cache_context *ctx, apr_time_t now)
+{
+    const etg_cache_store *meta = &ctx->server->meta;
+    etg_cache_lookup *found = &ctx->found;
+    chooser c = { .ctx = ctx };
+    etg_store_answer answer = ETG_STORE_MISS;
+    etg_bytes record = { NULL, 0 };
+    etg_stored_response *stored;
+    apr_status_t rv;
+
+    memset(found, 0, sizeof(*found));
+    found->spec = "";
+    read_epoch(ctx);
+    rv = meta->provider->meta_lookup(meta->instance, &ctx->key.hash, choose,
+                                     &c, ctx->pool, &answer, &record);
+    if (rv != APR_SUCCESS) {
+        found->failed = 1;
+        ctx->status.detail = "store-down";
+        return;
+    }
+    if (answer != ETG_STORE_HIT) {
+        return;
+    }
+    stored = apr_palloc(ctx->pool, sizeof(*stored));
+    if (etg_stored_response_unpack(record, ctx->pool, stored) != APR_SUCCESS
+        || !is_ours(ctx, &c, stored)) {
+        return;
+    }
+    found->stored = stored;
+    found->reuse = etg_reuse_decide(stored, &found->marks, &ctx->request,
+                                    &ctx->policy, now);
+}
+
+static void read_epoch(etg_cache_context *ctx)
+{
+    const etg_cache_store *meta = &ctx->server->meta;
+    etg_store_epoch epoch = { 0, 0 };
+
+    if (meta->provider->epoch_read(meta->instance, &epoch) == APR_SUCCESS) {
+        ctx->found.marks.hard_purged_at = epoch.hard_at;
+        ctx->found.marks.soft_purged_at = epoch.soft_at;
+    }
+}
+
+static apr_status_t choose(void *baton, etg_bytes record, etg_store_key *next)
+{
+    chooser *c = baton;
+    etg_cache_context *ctx = c->ctx;
+    etg_primary primary;
+    const etg_primary_row *row;
+
+    if (etg_primary_unpack(record, ctx->pool, &primary) != APR_SUCCESS
+        || primary.key_length != ctx->key.length
+        || memcmp(primary.key, ctx->key.text, ctx->key.length)) {
+        return APR_NOTFOUND;
+    }
+    keep_primary(ctx, &primary);
+    row = etg_primary_choose(&primary, ctx->request.fields, &ctx->vary_rules,
+                             ctx->pool);
+    if (row == NULL) {
+        ctx->found.etags = tags_of(&primary, ctx->pool);
+        return APR_NOTFOUND;
+    }
+    c->vary = row->vary;
+    c->generation = primary.generation;
+    etg_response_key(next, &ctx->key.hash, primary.generation, &row->vary);
+    return APR_SUCCESS;
+}
+
+/* The record is gone after choose(): what is needed later is copied. */
+static void keep_primary(etg_cache_context *ctx, const etg_primary *primary)
+{
+    etg_cache_lookup *found = &ctx->found;
+
+    found->has_primary = 1;
+    found->marks.invalidated_at = primary->invalidated_at;
+    if (primary->purged_at > found->marks.soft_purged_at) {
+        found->marks.soft_purged_at = primary->purged_at;
+    }
+    if (primary->row_count > 0) {
+        const char *spec = primary->specs[primary->rows[0].spec];
+
+        found->spec = *spec == '\0' ? "" : apr_pstrdup(ctx->pool, spec);
+    }
+}
+
+/* The validators of all variants, so that a 304 can say "one you have". */
+static const char *tags_of(const etg_primary *primary, apr_pool_t *p)
+{
+    apr_array_header_t *tags = apr_array_make(p, 4, sizeof(const char *));
+
+    for (unsigned i = 0; i < primary->row_count; i++) {
+        if (primary->rows[i].etag != NULL) {
+            APR_ARRAY_PUSH(tags, const char *) =
+                apr_pstrdup(p, primary->rows[i].etag);
+        }
+    }
+    return tags->nelts > 0 ? apr_array_pstrcat(p, tags, ',') : NULL;
+}
+
+/* Hashes only address records; whose they are is compared in full. */
+static int is_ours(const etg_cache_context *ctx, const chooser *c,
+                   const etg_stored_response *stored)
+{
+    return stored->key_length == ctx->key.length
+        && !memcmp(stored->key, ctx->key.text, ctx->key.length)
+        && !memcmp(&stored->vary, &c->vary, sizeof(c->vary));
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_revalidate.c: what the backend's answer to a validation does to the
+ * stored response (RFC 9111 §4.3.3 to §4.3.5, RFC 5861 §4).
+ */
+#include "modules/cache/cache.h"
+
+#include "lib/freshness.h"
+#include "lib/validation.h"
+
+static apr_status_t refresh(etg_cache_context *ctx,
+                            const apr_table_t *fresh_fields);
+static void fill_response(etg_response_view *view,
+                          const etg_cache_context *ctx,
+                          const apr_table_t *fields, int status);
+
+int etg_cache_revalidated(etg_cache_context *ctx, request_rec *r,
+                          const apr_table_t *fields)
+{
+    (void)r;
+    if (ctx->found.stored == NULL
+        || !etg_validation_selects(ctx->found.stored, fields)) {
+        return 0;
+    }
+    ctx->status.forward_status = HTTP_NOT_MODIFIED;
+    etg_cache_trace(ctx, "valid");
+    if (refresh(ctx, fields) == APR_SUCCESS) {
+        ctx->status.stored = 1;
+        etg_cache_trace(ctx, "store");
+    }
+    ctx->status.has_ttl = 1;
+    ctx->status.ttl = etg_lifetime_of(ctx->found.stored, &ctx->policy)
+                      - etg_age_of(ctx->found.stored, apr_time_now());
+    return 1;
+}
+
+/* Makes found.stored what the 304 says it now is, and writes it unless it may
+ * not be stored any longer. It answers this request in any case. */
+static apr_status_t refresh(etg_cache_context *ctx,
+                            const apr_table_t *fresh_fields)
+{
+    const etg_stored_response *old = ctx->found.stored;
+    etg_stored_response *now = apr_pmemdup(ctx->pool, old, sizeof(*old));
+    apr_table_t *fields = etg_validation_update(old, fresh_fields, ctx->pool);
+    etg_response_view view;
+    etg_cache_control cc;
+    etg_cc_source source;
+    etg_storable decision;
+    apr_array_header_t *rows;
+
+    fill_response(&view, ctx, fields, old->status);
+    etg_storable_decide(&decision, &ctx->request, &view, &ctx->policy,
+                        ctx->pool);
+    source = etg_governing_cache_control(&cc, &view, &ctx->policy, ctx->pool);
+    rows = etg_storable_fields(&view, &cc, source, &ctx->policy, ctx->pool);
+    now->fields = (const etg_field *)rows->elts;
+    now->field_count = rows->nelts;
+    now->etag = apr_table_get(fields, "ETag");
+    now->last_modified = apr_table_get(fields, "Last-Modified");
+    now->requested_at = view.requested_at;
+    now->received_at = view.received_at;
+    now->freshness = decision.freshness;
+    ctx->found.stored = now;
+    if (!decision.yes) {
+        etg_cache_write_mark(ctx->server, &ctx->key, ETG_CACHE_MARK_INVALID,
+                             apr_time_now(), ETG_CACHE_COMMIT_WAIT);
+        return APR_EGENERAL;
+    }
+    return etg_cache_write_response(ctx, now, decision.vary);
+}
+
+static void fill_response(etg_response_view *view,
+                          const etg_cache_context *ctx,
+                          const apr_table_t *fields, int status)
+{
+    view->status = status;
+    view->fields = fields;
+    view->requested_at = ctx->requested_at;
+    view->received_at = apr_time_now();
+    view->to_head = 0;
+}
+
+int etg_cache_may_serve_on_error(const etg_cache_context *ctx, int status)
+{
+    if (ctx->plan != ETG_CACHE_FETCH || ctx->found.stored == NULL
+        || !ctx->found.reuse.stale_on_error) {
+        return 0;
+    }
+    switch (status) {
+    case HTTP_INTERNAL_SERVER_ERROR:
+    case HTTP_BAD_GATEWAY:
+    case HTTP_SERVICE_UNAVAILABLE:
+    case HTTP_GATEWAY_TIME_OUT:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+void etg_cache_head_seen(etg_cache_context *ctx,
+                         const etg_response_view *response)
+{
+    if (ctx->found.stored == NULL || response->status != HTTP_OK) {
+        return;
+    }
+    if (etg_head_agrees(ctx->found.stored, response->fields)) {
+        refresh(ctx, response->fields);
+        return;
+    }
+    etg_cache_write_mark(ctx->server, &ctx->key, ETG_CACHE_MARK_INVALID,
+                         apr_time_now(), ETG_CACHE_COMMIT_WAIT);
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_save.c: the filter that sees a backend's response on its way out.
+ *
+ * It sits right behind the content filters, so it judges and stores what the
+ * admin's mod_headers and mod_expires made of the response. The first brigade
+ * decides: pass, store, replace by a stored response. Bytes then go to the
+ * store first and to the client after, in the same call; the brigade with the
+ * last bytes waits up to ETG_CACHE_COMMIT_WAIT for the commit, so that the
+ * client's next request finds what this one stored.
+ *
+ * Runs on the request's thread. A response that does not arrive whole (error
+ * or EOC bucket, wrong length, no EOS) is never stored.
+ */
+#include "modules/cache/cache.h"
+
+#include "lib/freshness.h"
+#include "lib/invalidation.h"
+#include "lib/precondition.h"
+#include "lib/storable.h"
+#include "lib/validation.h"
+#include "modules/cache/cache_body.h"
+#include "modules/glue/request_view.h"
+
+#define FILTER_NAME "ETAG_CACHE_SAVE"
+
+static apr_status_t save_filter(ap_filter_t *f, apr_bucket_brigade *bb);
+static apr_status_t first_brigade(ap_filter_t *f, apr_bucket_brigade *bb);
+static int failure_of(apr_bucket_brigade *bb);
+static apr_status_t backend_failed(ap_filter_t *f, apr_bucket_brigade *bb,
+                                   int status);
+static apr_status_t pass_error(ap_filter_t *f, apr_bucket_brigade *bb,
+                               int status);
+static apr_status_t serve_stale(ap_filter_t *f, apr_bucket_brigade *bb);
+static apr_status_t replace(ap_filter_t *f, apr_bucket_brigade *bb);
+static void judge(etg_cache_context *ctx, request_rec *r,
+                  const etg_response_view *view);
+static void begin_storing(etg_cache_context *ctx, request_rec *r,
+                          const etg_response_view *view);
+static void tell_client(etg_cache_context *ctx, request_rec *r,
+                        const etg_response_view *view);
+static void apply_override(etg_cache_context *ctx, request_rec *r);
+static void strip_for_client(etg_cache_context *ctx, request_rec *r);
+
+void etg_cache_save_register(void)
+{
+    /* After the content filters, before those of the protocol. */
+    ap_register_output_filter(FILTER_NAME, save_filter, NULL,
+                              AP_FTYPE_CONTENT_SET + 1);
+}
+
+void etg_cache_save_insert(etg_cache_context *ctx, request_rec *r)
+{
+    ap_add_output_filter(FILTER_NAME, ctx, r, r->connection);
+}
+
+static apr_status_t save_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    etg_cache_context *ctx = f->ctx;
+
+    if (APR_BRIGADE_EMPTY(bb)) {
+        return APR_SUCCESS;
+    }
+    if (ctx->save.replaced) {
+        apr_brigade_cleanup(bb);     /* the rest of what was replaced */
+        return APR_SUCCESS;
+    }
+    if (!ctx->save.headers_seen) {
+        return first_brigade(f, bb);
+    }
+    return etg_cache_body_pass(ctx, f, bb);
+}
+
+static apr_status_t first_brigade(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    etg_cache_context *ctx = f->ctx;
+    request_rec *r = f->r;
+    etg_response_view view = {
+        .status = r->status,
+        .requested_at = ctx->requested_at,
+        .received_at = apr_time_now(),
+        .to_head = r->header_only
+    };
+    int failure = ctx->plan == ETG_CACHE_PASS ? 0 : failure_of(bb);
+
+    ctx->save.headers_seen = 1;
+    etg_cache_restore_fields(ctx, r);
+    if (failure) {
+        return backend_failed(f, bb, failure);
+    }
+    view.fields = etg_response_fields_of(r);
+    if (r->status == HTTP_NOT_MODIFIED && ctx->plan == ETG_CACHE_FETCH
+        && etg_cache_revalidated(ctx, r, view.fields)) {
+        return replace(f, bb);
+    }
+    if (etg_cache_may_serve_on_error(ctx, r->status)) {
+        return serve_stale(f, bb);
+    }
+    judge(ctx, r, &view);
+    tell_client(ctx, r, &view);
+    return etg_cache_body_pass(ctx, f, bb);
+}
+
+/* The status of a backend that broke before a byte of its response was of
+ * use; 0: it did not. */
+static int failure_of(apr_bucket_brigade *bb)
+{
+    int status = 0;
+
+    for (apr_bucket *e = APR_BRIGADE_FIRST(bb);
+         e != APR_BRIGADE_SENTINEL(bb);
+         e = APR_BUCKET_NEXT(e)) {
+        if (AP_BUCKET_IS_EOC(e)) {
+            return HTTP_GATEWAY_TIME_OUT;
+        }
+        if (AP_BUCKET_IS_ERROR(e)) {
+            status = ((ap_bucket_error *)e->data)->status;
+        }
+        else if (!APR_BUCKET_IS_METADATA(e)) {
+            return 0;                /* body bytes came first */
+        }
+    }
+    return status;
+}
+
+/* mod_proxy_http would close a kept-alive client without an answer (EOC);
+ * the client gets what is stored, or an error it can read. */
+static apr_status_t backend_failed(ap_filter_t *f, apr_bucket_brigade *bb,
+                                   int status)
+{
+    etg_cache_context *ctx = f->ctx;
+    request_rec *r = f->r;
+
+    if (etg_cache_may_serve_on_error(ctx, status)) {
+        return serve_stale(f, bb);
+    }
+    etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
+    ctx->status.forward_status = status;
+    if (ctx->dir->status != ETG_CACHE_STATUS_OFF) {
+        apr_table_mergen(r->err_headers_out, "Cache-Status",
+                         etg_cache_status_format(&ctx->status, r->pool));
+    }
+    ctx->save.replaced = 1;
+    ctx->save.eos_seen = 1;
+    return pass_error(f, bb, status);
+}
+
+static apr_status_t pass_error(ap_filter_t *f, apr_bucket_brigade *bb,
+                               int status)
+{
+    apr_brigade_cleanup(bb);
+    APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(
+        status, NULL, f->r->pool, bb->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    return ap_pass_brigade(f->next, bb);
+}
+
+static apr_status_t serve_stale(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    etg_cache_context *ctx = f->ctx;
+
+    ctx->status.hit = 1;
+    ctx->status.forward = NULL;
+    ctx->status.detail = "stale-if-error";
+    etg_cache_trace(ctx, "stale-if-error");
+    return replace(f, bb);
+}
+
+/* Sends the stored response in place of what the backend said. */
+static apr_status_t replace(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    etg_cache_context *ctx = f->ctx;
+    request_rec *r = f->r;
+    int rv;
+
+    apr_table_clear(r->err_headers_out);
+    apr_brigade_cleanup(bb);
+    rv = etg_cache_serve_into(ctx, r, bb);
+    ctx->save.replaced = 1;
+    ctx->save.eos_seen = 1;
+    ctx->done = 1;
+    etg_cache_release(ctx, ETG_COLLAPSE_STORED);
+    if (rv != OK) {
+        /* Its body is gone, or a precondition failed. */
+        return pass_error(f, bb, rv == DECLINED ? HTTP_BAD_GATEWAY : rv);
+    }
+    return ap_pass_brigade(f->next, bb);
+}
+
+/* What this response means for the store. */
+static void judge(etg_cache_context *ctx, request_rec *r,
+                  const etg_response_view *view)
+{
+    etg_cache_save *save = &ctx->save;
+
+    if (ctx->plan == ETG_CACHE_PASS) {
+        etg_cache_invalidate_after(ctx, r, r->status, view->fields);
+        return;
+    }
+    if (view->status >= HTTP_BAD_REQUEST) {
+        ctx->policy.override = NULL; /* it speaks of pages, not of errors */
+    }
+    etg_storable_decide(&save->decision, &ctx->request, view, &ctx->policy,
+                        ctx->pool);
+    if (view->to_head) {
+        etg_cache_head_seen(ctx, view);
+        return;
+    }
+    if (ctx->found.stored != NULL) {
+        etg_cache_trace(ctx, "invalid");
+    }
+    if (!save->decision.yes) {
+        ctx->status.detail = save->decision.reason;
+        etg_cache_release(ctx, save->decision.uncacheable
+                               ? ETG_COLLAPSE_NOT_SHAREABLE
+                               : ETG_COLLAPSE_NOT_STORED);
+        return;
+    }
+    if (ctx->plan == ETG_CACHE_FETCH_PLAIN && !ctx->observe) {
+        /* It has become cacheable: the next request fetches as its leader. */
+        if (ctx->runtime->collapse != NULL) {
+            etg_collapse_remember(ctx->runtime->collapse, &ctx->collapse_key,
+                                  0);
+        }
+        return;
+    }
+    begin_storing(ctx, r, view);
+}
+
+static void begin_storing(etg_cache_context *ctx, request_rec *r,
+                          const etg_response_view *view)
+{
+    etg_cache_save *save = &ctx->save;
+    const etg_cache_store *store = &ctx->server->entity;
+    const char *length = apr_table_get(view->fields, "Content-Length");
+    etg_cache_control cc;
+    etg_cc_source source;
+    apr_status_t rv;
+
+    if (ctx->plan == ETG_CACHE_FETCH_PLAIN
+        && (apr_table_get(view->fields, "Content-Encoding") != NULL
+            || etg_is_conditional(r->headers_in))) {
+        return;                      /* made for this client's own coding */
+    }
+    if (length == NULL || !ap_parse_strict_length(&save->expected, length)) {
+        save->expected = -1;
+    }
+    rv = store->provider->entity_begin(store->instance, save->expected,
+                                       ctx->pool, &save->writer);
+    if (rv != APR_SUCCESS) {
+        save->writer = NULL;
+        ctx->status.detail = "store-down";
+        etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
+        return;
+    }
+    source = etg_governing_cache_control(&cc, view, &ctx->policy, ctx->pool);
+    save->fields = etg_storable_fields(view, &cc, source, &ctx->policy,
+                                       ctx->pool);
+    save->record.status = view->status;
+    save->record.status_line = r->status_line != NULL
+        ? r->status_line : ap_get_status_line(r->status);
+    save->record.requested_at = view->requested_at;
+    save->record.received_at = view->received_at;
+    save->record.freshness = save->decision.freshness;
+    save->record.etag = apr_table_get(view->fields, "ETag");
+    save->record.last_modified = apr_table_get(view->fields, "Last-Modified");
+    ctx->status.stored = 1;
+}
+
+/* The response goes on to the client as the backend and the admin made it,
+ * but for the override, Cache-Status, and preconditions we kept back. */
+static void tell_client(etg_cache_context *ctx, request_rec *r,
+                        const etg_response_view *view)
+{
+    if (ctx->plan != ETG_CACHE_PASS) {
+        ctx->status.forward_status = r->status;
+        strip_for_client(ctx, r);
+        apply_override(ctx, r);
+    }
+    if (ctx->dir->status != ETG_CACHE_STATUS_OFF) {
+        apr_table_mergen(r->headers_out, "Cache-Status",
+                         etg_cache_status_format(&ctx->status, r->pool));
+    }
+    if (ctx->plan == ETG_CACHE_FETCH && r->status == HTTP_OK) {
+        etg_precondition condition = etg_precondition_decide(
+            r->headers_in, r->status, apr_table_get(view->fields, "ETag"),
+            apr_table_get(view->fields, "Last-Modified"), r->request_time,
+            r->pool);
+
+        ctx->save.not_modified = condition == ETG_PRECONDITION_NOT_MODIFIED;
+    }
+    if (ctx->save.not_modified) {
+        etg_cache_make_not_modified(r);
+    }
+}
+
+/* Not on errors, and not on what sets a cookie: such a page is one client's,
+ * whatever the route says. */
+static void apply_override(etg_cache_context *ctx, request_rec *r)
+{
+    static const char *const replaced[] = {
+        "Expires", "Pragma", "Cache-Control", NULL
+    };
+
+    if (ctx->policy.override == NULL
+        || apr_table_get(r->headers_out, "Set-Cookie") != NULL
+        || apr_table_get(r->err_headers_out, "Set-Cookie") != NULL) {
+        return;
+    }
+    for (int i = 0; replaced[i] != NULL; i++) {
+        apr_table_unset(r->err_headers_out, replaced[i]);
+        apr_table_unset(r->headers_out, replaced[i]);
+    }
+    apr_table_setn(r->headers_out, "Cache-Control", ctx->policy.override);
+}
+
+/* What is for this cache alone goes no further, nor what the admin has
+ * stripped from a response that others get as well. */
+static void strip_for_client(etg_cache_context *ctx, request_rec *r)
+{
+    apr_table_unset(r->headers_out, "Etagere-Cache-Control");
+    apr_table_unset(r->err_headers_out, "Etagere-Cache-Control");
+    if (ctx->policy.strip_set_cookie && ctx->save.writer != NULL) {
+        apr_table_unset(r->headers_out, "Set-Cookie");
+        apr_table_unset(r->err_headers_out, "Set-Cookie");
+    }
+}

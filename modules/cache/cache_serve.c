@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_serve.c: answers with a stored response.
+ *
+ * The fields were made ready when the response was stored, so they go out as
+ * they are, behind every filter that would add them a second time. Only
+ * compression still works on a hit: entities are stored without it.
+ */
+#include "modules/cache/cache.h"
+
+#include "lib/freshness.h"
+#include "lib/precondition.h"
+
+static void set_fields(etg_cache_context *ctx, request_rec *r,
+                       const etg_stored_response *stored);
+static void drop_applied_filters(request_rec *r);
+static int is_compressor(const ap_filter_rec_t *filter);
+static apr_status_t add_body(etg_cache_context *ctx, request_rec *r,
+                             const etg_stored_response *stored,
+                             apr_bucket_brigade *bb);
+
+int etg_cache_serve(etg_cache_context *ctx, request_rec *r)
+{
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool,
+                                                r->connection->bucket_alloc);
+    int rv = etg_cache_serve_into(ctx, r, bb);
+
+    if (rv != OK) {
+        return rv;
+    }
+    ctx->plan = ETG_CACHE_SERVED;
+    ctx->done = 1;
+    etg_cache_release(ctx, ETG_COLLAPSE_STORED);
+    drop_applied_filters(r);
+    if (ap_pass_brigade(r->output_filters, bb) != APR_SUCCESS) {
+        return AP_FILTER_ERROR;
+    }
+    return OK;
+}
+
+int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
+                         apr_bucket_brigade *bb)
+{
+    const etg_stored_response *stored = ctx->found.stored;
+    etg_precondition condition = etg_precondition_decide(
+        r->headers_in, stored->status, stored->etag, stored->last_modified,
+        r->request_time, r->pool);
+
+    if (condition == ETG_PRECONDITION_FAILED) {
+        apr_table_mergen(r->err_headers_out, "Cache-Status",
+                         etg_cache_status_format(&ctx->status, r->pool));
+        return HTTP_PRECONDITION_FAILED;
+    }
+    if (condition == ETG_PRECONDITION_PASS && !r->header_only
+        && stored->has_body
+        && add_body(ctx, r, stored, bb) != APR_SUCCESS) {
+        return DECLINED;
+    }
+    set_fields(ctx, r, stored);
+    if (condition == ETG_PRECONDITION_NOT_MODIFIED) {
+        etg_cache_make_not_modified(r);
+    }
+    else if (stored->has_body || stored->status == HTTP_OK) {
+        ap_set_content_length(r, stored->body_length);
+    }
+    if (!etg_if_range_holds(r->headers_in, stored->etag,
+                            stored->last_modified, stored->freshness.date,
+                            r->request_time)) {
+        apr_table_unset(r->headers_in, "Range");
+    }
+    apr_table_unset(r->headers_in, "If-Range");   /* decided */
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    return OK;
+}
+
+static apr_status_t add_body(etg_cache_context *ctx, request_rec *r,
+                             const etg_stored_response *stored,
+                             apr_bucket_brigade *bb)
+{
+    const etg_cache_store *store = &ctx->server->entity;
+    etg_store_answer answer = ETG_STORE_MISS;
+    etg_entity entity;
+    apr_status_t rv;
+
+    if (stored->body_length == 0) {
+        return APR_SUCCESS;
+    }
+    rv = store->provider->entity_read(store->instance, &stored->entity,
+                                      stored->body_length, r->pool, &answer,
+                                      &entity);
+    if (rv != APR_SUCCESS || answer != ETG_STORE_HIT) {
+        return rv != APR_SUCCESS ? rv : APR_NOTFOUND;
+    }
+    if (entity.bytes != NULL) {
+        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(
+            (const char *)entity.bytes, entity.length, r->pool,
+            bb->bucket_alloc));
+    }
+    else {
+        apr_brigade_insert_file(bb, entity.file, entity.offset,
+                                entity.length, r->pool);
+    }
+    return APR_SUCCESS;
+}
+
+static void set_fields(etg_cache_context *ctx, request_rec *r,
+                       const etg_stored_response *stored)
+{
+    apr_table_t *fields = apr_table_make(r->pool, stored->field_count + 4);
+    apr_interval_time_t age = etg_age_of(stored, apr_time_now());
+
+    r->content_type = NULL;
+    for (unsigned i = 0; i < stored->field_count; i++) {
+        const etg_field *field = &stored->fields[i];
+
+        if (!ap_cstr_casecmp(field->name, "Content-Type")) {
+            r->content_type = field->value;
+        }
+        else {
+            apr_table_addn(fields, field->name, field->value);
+        }
+    }
+    apr_table_addn(fields, "Age", apr_ltoa(r->pool, apr_time_sec(age)));
+    if (ctx->dir->status != ETG_CACHE_STATUS_OFF) {
+        apr_table_addn(fields, "Cache-Status",
+                       etg_cache_status_format(&ctx->status, r->pool));
+    }
+    r->headers_out = fields;
+    r->content_encoding = NULL;
+    r->content_languages = NULL;
+    r->status = stored->status;
+    r->status_line = stored->status_line;
+    /* Core replaces Date unless a proxy made the response. */
+    if (r->proxyreq == PROXYREQ_NONE) {
+        r->proxyreq = PROXYREQ_RESPONSE;
+    }
+}
+
+void etg_cache_make_not_modified(request_rec *r)
+{
+    static const char *const of_the_body[] = {
+        "Content-Encoding", "Content-Language", "Content-Length",
+        "Content-Range", "Content-Type", NULL
+    };
+
+    for (int i = 0; of_the_body[i] != NULL; i++) {
+        apr_table_unset(r->headers_out, of_the_body[i]);
+    }
+    r->content_type = NULL;
+    r->status = HTTP_NOT_MODIFIED;
+    r->status_line = NULL;
+}
+
+/* The content filters have done their work when the response was stored. */
+static void drop_applied_filters(request_rec *r)
+{
+    ap_filter_t *filter = r->output_filters;
+
+    while (filter != NULL && filter->frec->ftype <= AP_FTYPE_CONTENT_SET) {
+        ap_filter_t *next = filter->next;
+
+        if (!is_compressor(filter->frec)) {
+            ap_remove_output_filter(filter);
+        }
+        filter = next;
+    }
+}
+
+static int is_compressor(const ap_filter_rec_t *filter)
+{
+    /* AddOutputFilterByType wraps a filter in one named BYTYPE:name. */
+    const char *name = filter->name;
+
+    if (!ap_cstr_casecmpn(name, "bytype:", 7)) {
+        name += 7;
+    }
+    return !ap_cstr_casecmp(name, "deflate")
+        || !ap_cstr_casecmp(name, "brotli_compress");
+}

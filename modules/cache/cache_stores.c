@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_stores.c: the life of stores and of the collapse table.
+ *
+ * One instance per distinct URI, however many virtual hosts name it; made in
+ * check_config (so that configtest sees a bad URI), prepared in post_config
+ * as root, opened in each child. A store that cannot be prepared or opened
+ * has said why; its calls then fail, and requests are served as if the cache
+ * were absent.
+ */
+#include "modules/cache/cache.h"
+
+#include <apr_shm.h>
+#include <ap_provider.h>
+#include <unixd.h>
+
+#include "modules/cache/cache_warnings.h"
+
+#ifndef ETG_DEFAULT_CACHE_DIR
+#define ETG_DEFAULT_CACHE_DIR "/var/cache/apache2/etagere"
+#endif
+
+/* Fetches at once and uncacheable keys remembered: 2 MB of shared memory. */
+#define COLLAPSE_SLOTS 8192
+#define COLLAPSE_REMEMBERED 65536
+
+static int configure_server(apr_pool_t *pconf, server_rec *s,
+                            etg_cache_runtime *runtime,
+                            const etg_store_env *env);
+static int find_store(apr_pool_t *pconf, server_rec *s, const char *directive,
+                      const apr_array_header_t *uris,
+                      etg_cache_runtime *runtime, const etg_store_env *env,
+                      etg_cache_store *store);
+static int make_store(apr_pool_t *pconf, server_rec *s, const char *directive,
+                      const char *uri, const etg_store_env *env,
+                      etg_cache_store *store);
+static void write_log(void *baton, etg_log_level level, apr_status_t rv,
+                      const char *message);
+static void share_table(apr_pool_t *pconf, server_rec *s,
+                        etg_cache_runtime *runtime);
+static etg_cache_runtime *runtime_of(server_rec *s);
+
+int etg_cache_stores_configure(apr_pool_t *pconf, server_rec *s)
+{
+    etg_cache_runtime *runtime = apr_pcalloc(pconf, sizeof(*runtime));
+    etg_store_env *env = apr_pcalloc(pconf, sizeof(*env));
+
+    runtime->stores = apr_array_make(pconf, 2, sizeof(etg_cache_store));
+    env->default_dir = ETG_DEFAULT_CACHE_DIR;
+    env->server_root = ap_server_root;
+    env->owner = ap_unixd_config.user_id;
+    env->group = ap_unixd_config.group_id;
+    env->log.write = write_log;
+    env->log.baton = s;
+    for (server_rec *each = s; each != NULL; each = each->next) {
+        int rv = configure_server(pconf, each, runtime, env);
+
+        if (rv != OK) {
+            return rv;
+        }
+    }
+    return OK;
+}
+
+static int configure_server(apr_pool_t *pconf, server_rec *s,
+                            etg_cache_runtime *runtime,
+                            const etg_store_env *env)
+{
+    etg_cache_server_conf *conf = ap_get_module_config(s->module_config,
+                                                       &etag_cache_module);
+    int rv;
+
+    conf->runtime = runtime;
+    conf->key_rules.ignore_query = conf->ignore_query;
+    conf->key_rules.headers = conf->key_headers;
+    conf->key_rules.sort_query = conf->sort_query;
+    if (!etg_cache_is_used()) {
+        return OK;                   /* no folder and no file for nothing */
+    }
+    rv = find_store(pconf, s, "ETagCacheMetaStore", conf->meta_uris, runtime,
+                    env, &conf->meta);
+    if (rv != OK || conf->entity_uris->nelts == 0) {
+        conf->entity = conf->meta;
+        return rv;
+    }
+    return find_store(pconf, s, "ETagCacheEntityStore", conf->entity_uris,
+                      runtime, env, &conf->entity);
+}
+
+static int find_store(apr_pool_t *pconf, server_rec *s, const char *directive,
+                      const apr_array_header_t *uris,
+                      etg_cache_runtime *runtime, const etg_store_env *env,
+                      etg_cache_store *store)
+{
+    const char *uri;
+    int rv;
+
+    if (uris->nelts != 1) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     ETGLOGNO(0101) "%s names %d stores; this version takes "
+                     "one", directive, uris->nelts);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    uri = APR_ARRAY_IDX(uris, 0, const char *);
+    for (int i = 0; i < runtime->stores->nelts; i++) {
+        *store = APR_ARRAY_IDX(runtime->stores, i, etg_cache_store);
+        if (!strcmp(store->uri, uri)) {
+            return OK;
+        }
+    }
+    rv = make_store(pconf, s, directive, uri, env, store);
+    if (rv == OK && store->provider != NULL) {
+        APR_ARRAY_PUSH(runtime->stores, etg_cache_store) = *store;
+    }
+    return rv;
+}
+
+static int make_store(apr_pool_t *pconf, server_rec *s, const char *directive,
+                      const char *uri, const etg_store_env *env,
+                      etg_cache_store *store)
+{
+    const char *colon = strchr(uri, ':');
+    const char *scheme = colon == NULL
+        ? uri : apr_pstrmemdup(pconf, uri, colon - uri);
+    const char *error;
+
+    store->uri = uri;
+    store->instance = NULL;
+    store->provider = ap_lookup_provider(ETG_STORE_PROVIDER_GROUP, scheme,
+                                         ETG_STORE_PROVIDER_VERSION);
+    if (store->provider == NULL) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     ETGLOGNO(0102) "%s: no module provides \"%s\"; is "
+                     "mod_etag_store_%s loaded?", directive, uri, scheme);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    error = store->provider->configure(&store->instance, uri, env, pconf);
+    if (error != NULL) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     ETGLOGNO(0103) "%s: \"%s\": %s", directive, uri, error);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
+int etg_cache_stores_prepare(apr_pool_t *pconf, server_rec *s)
+{
+    etg_cache_runtime *runtime = runtime_of(s);
+
+    for (int i = 0; i < runtime->stores->nelts; i++) {
+        etg_cache_store *store = &APR_ARRAY_IDX(runtime->stores, i,
+                                                etg_cache_store);
+        apr_status_t rv = store->provider->prepare(store->instance, pconf);
+
+        if (rv != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
+                         ETGLOGNO(0104) "store %s cannot be prepared; "
+                         "requests are served without it", store->uri);
+        }
+    }
+    share_table(pconf, s, runtime);
+    return OK;
+}
+
+static void share_table(apr_pool_t *pconf, server_rec *s,
+                        etg_cache_runtime *runtime)
+{
+    apr_size_t size = etg_collapse_size(COLLAPSE_SLOTS, COLLAPSE_REMEMBERED);
+    apr_shm_t *shm;
+    apr_status_t rv = apr_shm_create(&shm, size, NULL, pconf);
+
+    if (rv == APR_SUCCESS) {
+        memset(apr_shm_baseaddr_get(shm), 0, size);
+        rv = etg_collapse_format(apr_shm_baseaddr_get(shm), size,
+                                 COLLAPSE_SLOTS, COLLAPSE_REMEMBERED);
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
+                     ETGLOGNO(0105) "no shared memory for collapsing; every "
+                     "request fetches for itself");
+        return;
+    }
+    runtime->shared = apr_shm_baseaddr_get(shm);
+    runtime->shared_size = size;
+}
+
+void etg_cache_stores_open(apr_pool_t *pchild, server_rec *s)
+{
+    etg_cache_runtime *runtime = runtime_of(s);
+
+    for (int i = 0; i < runtime->stores->nelts; i++) {
+        etg_cache_store *store = &APR_ARRAY_IDX(runtime->stores, i,
+                                                etg_cache_store);
+        apr_status_t rv = store->provider->open(store->instance, pchild);
+
+        if (rv != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
+                         ETGLOGNO(0106) "store %s cannot be opened; this "
+                         "child serves without it", store->uri);
+        }
+    }
+    if (runtime->shared != NULL) {
+        apr_status_t rv = etg_collapse_attach(&runtime->collapse,
+                                              runtime->shared,
+                                              runtime->shared_size, pchild);
+        if (rv != APR_SUCCESS) {
+            runtime->collapse = NULL;
+            ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
+                         ETGLOGNO(0107) "the collapse table is not readable; "
+                         "every request of this child fetches for itself");
+        }
+    }
+}
+
+static etg_cache_runtime *runtime_of(server_rec *s)
+{
+    etg_cache_server_conf *conf = ap_get_module_config(s->module_config,
+                                                       &etag_cache_module);
+    return conf->runtime;
+}
+
+static void write_log(void *baton, etg_log_level level, apr_status_t rv,
+                      const char *message)
+{
+    static const int levels[] = {
+        APLOG_ERR, APLOG_WARNING, APLOG_NOTICE, APLOG_INFO, APLOG_DEBUG
+    };
+
+    ap_log_error(APLOG_MARK, levels[level], rv, (const server_rec *)baton,
+                 "%s", message);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_write.c: changes of the metastore.
+ *
+ * Each change is an etg_store_write in a pool of its own that the store takes
+ * over; its update function runs on the store's thread, with nothing of the
+ * request but what was copied into that pool.
+ */
+#include "modules/cache/cache.h"
+
+#include "lib/freshness.h"
+#include "lib/invalidation.h"
+
+/* What an update function needs; in the write's pool. */
+typedef struct change {
+    const char *key;
+    apr_size_t key_length;
+    /* a response */
+    const char *spec;
+    etg_primary_row row;
+    unsigned max_rows;
+    apr_time_t requested_at;
+    /* a mark */
+    etg_cache_mark mark;
+    apr_time_t now;
+} change;
+
+static etg_store_write *begin_write(const etg_cache_key *key, change **c);
+static apr_status_t put_response(etg_store_write *write, etg_bytes old,
+                                 apr_pool_t *scratch, etg_bytes *fresh,
+                                 apr_time_t *expires_at);
+static apr_status_t put_mark(etg_store_write *write, etg_bytes old,
+                             apr_pool_t *scratch, etg_bytes *fresh,
+                             apr_time_t *expires_at);
+static int read_primary(const change *c, etg_bytes old, apr_pool_t *scratch,
+                        etg_primary *primary);
+static apr_time_t last_expiry(const etg_primary *primary);
+
+apr_status_t etg_cache_write_response(etg_cache_context *ctx,
+                                      const etg_stored_response *record,
+                                      const char *spec)
+{
+    const etg_cache_store *meta = &ctx->server->meta;
+    etg_stored_response final = *record;
+    change *c;
+    etg_store_write *write;
+    apr_status_t rv;
+
+    final.key = ctx->key.text;
+    final.key_length = ctx->key.length;
+    etg_vary_hash_of(&final.vary, spec, ctx->request.fields,
+                     &ctx->vary_rules, ctx->pool);
+    write = begin_write(&ctx->key, &c);
+    rv = etg_stored_response_pack(&final, write->pool, &write->response);
+    if (rv != APR_SUCCESS) {
+        apr_pool_destroy(write->pool);
+        return rv;
+    }
+    write->update = put_response;
+    write->response_expires_at = etg_keep_until(&final, &ctx->policy);
+    c->spec = apr_pstrdup(write->pool, spec);
+    c->row.vary = final.vary;
+    c->row.received_at = final.received_at;
+    c->row.date = final.freshness.date;
+    c->row.expires_at = write->response_expires_at;
+    c->row.etag = final.etag != NULL && *spec != '\0'
+        ? apr_pstrdup(write->pool, final.etag) : NULL;
+    c->max_rows = ctx->dir->max_variants;
+    c->requested_at = final.requested_at;
+    c->now = final.received_at;
+    return meta->provider->meta_write(meta->instance, write,
+                                      ETG_CACHE_COMMIT_WAIT);
+}
+
+static etg_store_write *begin_write(const etg_cache_key *key, change **c)
+{
+    apr_allocator_t *allocator;
+    apr_pool_t *pool;
+    etg_store_write *write;
+
+    apr_allocator_create(&allocator);
+    apr_pool_create_ex(&pool, NULL, NULL, allocator);
+    apr_allocator_owner_set(allocator, pool);
+    write = apr_pcalloc(pool, sizeof(*write));
+    *c = apr_pcalloc(pool, sizeof(**c));
+    write->pool = pool;
+    write->primary_key = key->hash;
+    write->baton = *c;
+    (*c)->key = apr_pstrmemdup(pool, key->text, key->length);
+    (*c)->key_length = key->length;
+    return write;
+}
+
+/* 1: there is a primary of this very key. */
+static int read_primary(const change *c, etg_bytes old, apr_pool_t *scratch,
+                        etg_primary *primary)
+{
+    return old.data != NULL
+        && etg_primary_unpack(old, scratch, primary) == APR_SUCCESS
+        && primary->key_length == c->key_length
+        && !memcmp(primary->key, c->key, c->key_length);
+}
+
+static apr_status_t put_response(etg_store_write *write, etg_bytes old,
+                                 apr_pool_t *scratch, etg_bytes *fresh,
+                                 apr_time_t *expires_at)
+{
+    const change *c = write->baton;
+    etg_primary primary;
+    unsigned dropped = 0;
+    apr_status_t rv;
+
+    if (!read_primary(c, old, scratch, &primary)) {
+        etg_primary_init(&primary, c->key, c->key_length, c->now, 0);
+    }
+    else if (primary.invalidated_at >= c->requested_at
+             || primary.purged_at >= c->requested_at) {
+        return APR_EGENERAL;      /* begun before the write or the purge */
+    }
+    rv = etg_primary_put(&primary, c->spec, &c->row, c->max_rows, c->now,
+                         scratch, &dropped);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    etg_response_key(&write->response_key, &write->primary_key,
+                     primary.generation, &c->row.vary);
+    *expires_at = last_expiry(&primary);
+    return etg_primary_pack(&primary, scratch, fresh);
+}
+
+static apr_time_t last_expiry(const etg_primary *primary)
+{
+    apr_time_t last = 0;
+
+    for (unsigned i = 0; i < primary->row_count; i++) {
+        if (primary->rows[i].expires_at > last) {
+            last = primary->rows[i].expires_at;
+        }
+    }
+    return last;
+}
+
+apr_status_t etg_cache_write_mark(const etg_cache_server_conf *server,
+                                  const etg_cache_key *key,
+                                  etg_cache_mark mark, apr_time_t now,
+                                  apr_interval_time_t wait)
+{
+    change *c;
+    etg_store_write *write = begin_write(key, &c);
+
+    write->update = put_mark;
+    c->mark = mark;
+    c->now = now;
+    return server->meta.provider->meta_write(server->meta.instance, write,
+                                             wait);
+}
+
+/* The mark stays behind even where nothing is stored: a fetch that began
+ * before it may still be under way. */
+static apr_status_t put_mark(etg_store_write *write, etg_bytes old,
+                             apr_pool_t *scratch, etg_bytes *fresh,
+                             apr_time_t *expires_at)
+{
+    const change *c = write->baton;
+    etg_primary primary;
+    int known = read_primary(c, old, scratch, &primary);
+
+    if (!known || c->mark == ETG_CACHE_MARK_GONE) {
+        etg_primary_init(&primary, c->key, c->key_length, c->now,
+                         known ? primary.generation : 0);
+    }
+    if (c->mark == ETG_CACHE_MARK_SOFT) {
+        primary.purged_at = c->now;
+    }
+    else {
+        primary.invalidated_at = c->now;
+    }
+    *expires_at = last_expiry(&primary);
+    if (*expires_at < c->now + ETG_CACHE_TOMBSTONE_FOR) {
+        *expires_at = c->now + ETG_CACHE_TOMBSTONE_FOR;
+    }
+    return etg_primary_pack(&primary, scratch, fresh);
+}
+
+void etg_cache_invalidate_after(etg_cache_context *ctx, request_rec *r,
+                                int status, const apr_table_t *fields)
+{
+    const char *host = apr_table_get(r->headers_in, "Host");
+    apr_array_header_t *targets;
+    apr_time_t now = apr_time_now();
+
+    if (ctx->server->meta.provider == NULL || host == NULL
+        || etg_method_is_safe(ctx->first->method)) {
+        return;
+    }
+    targets = etg_invalidation_targets(ctx->first->method, status, fields,
+                                       ap_http_scheme(r), host,
+                                       ctx->first->unparsed_uri, ctx->pool);
+    for (int i = 0; i < targets->nelts; i++) {
+        etg_cache_key key;
+
+        etg_cache_key_of(ctx, APR_ARRAY_IDX(targets, i, const char *), &key);
+        etg_cache_write_mark(ctx->server, &key, ETG_CACHE_MARK_INVALID, now,
+                             ETG_CACHE_COMMIT_WAIT);
+    }
+    if (targets->nelts > 0) {
+        etg_cache_trace(ctx, "invalidate");
+    }
+}

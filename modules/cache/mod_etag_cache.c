@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mod_etag_cache.c: index of the module: its struct and its hooks.
+ *
+ * The handler hook is the first of its phase, so look-ups happen after access
+ * control and after the admin's rewriting was set up, and before any backend.
+ */
+#include "modules/cache/cache.h"
+
+#include "modules/cache/cache_handler.h"
+#include "modules/cache/cache_warnings.h"
+
+static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)plog;
+    (void)ptemp;
+    ap_method_register(pconf, "PURGE");
+    return OK;
+}
+
+static int check_config(apr_pool_t *pconf, apr_pool_t *plog,
+                        apr_pool_t *ptemp, server_rec *s)
+{
+    (void)plog;
+    (void)ptemp;
+    etg_cache_warn_of_mod_cache(s);
+    return etg_cache_stores_configure(pconf, s);
+}
+
+static int post_config(apr_pool_t *pconf, apr_pool_t *plog,
+                       apr_pool_t *ptemp, server_rec *s)
+{
+    (void)plog;
+    (void)ptemp;
+    /* The only reliable sign of the dry run: counters in the process pool
+     * also claim one when the module comes by a graceful reload. */
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
+        return OK;
+    }
+    return etg_cache_stores_prepare(pconf, s);
+}
+
+static void child_init(apr_pool_t *pchild, server_rec *s)
+{
+    etg_cache_stores_open(pchild, s);
+}
+
+static void register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Before every handler: those of mod_rewrite and mod_dir redirect. */
+    ap_hook_handler(etg_cache_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    etg_cache_save_register();
+}
+
+module AP_MODULE_DECLARE_DATA etag_cache_module = {
+    STANDARD20_MODULE_STUFF,
+    etg_cache_create_dir,
+    etg_option_merge,
+    etg_cache_create_server,
+    etg_option_merge,
+    etg_cache_commands,
+    register_hooks,
+    0
+};
