@@ -100,8 +100,8 @@ typedef enum etg_option_kind {
  *                 enums and fractions another way to write the default; for
  *                 texts, lists and expressions NULL or the empty list, and
  *                 "none" if left out
- * .check          asked, unless it was `.word`, with a pointer to the value (of the
- *                 member's type; for lists to the one new word, a
+ * .check          asked, unless it was `.word`, with a pointer to the value
+ *                 (of the member's type; for lists to the one new word, a
  *                 const char *). Returns NULL or how the sentence
  *                 `ETagX: "value" ...` ends, in cmd->pool.
  * .then           the option of a second, optional argument
