@@ -296,7 +296,7 @@ static void apply(etg_cache_control *cc, const directive *row,
 /*
  * A member of the wrong type is ignored, as RFC 9213 has it, with one
  * exception: no-store, private and no-cache hold unless they say ?0, because
- * overhearing them gives away what somebody meant to keep.
+ * missing one gives away what somebody meant to keep.
  */
 static void apply_structured(etg_cache_control *cc, const etg_sf_member *row,
                              apr_pool_t *p)
