@@ -51,6 +51,9 @@ typedef struct etg_policy {
     const char *override;                   /* Cache-Control text or NULL */
     const apr_array_header_t *targeted;     /* const char * rows, nearest
                                              * first; NULL: none */
+    int refreshes_behind;                   /* a stale response may go out
+                                             * while it is refreshed in the
+                                             * background: there is one */
     int strip_set_cookie;
     int allow_reload;
     int allow_revalidate;

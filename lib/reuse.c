@@ -101,7 +101,8 @@ static void decide_stale(etg_reuse *reuse, const etg_stored_response *stored,
                          const etg_request_view *request,
                          const etg_policy *policy, const char *why)
 {
-    if (-reuse->ttl < etg_revalidate_window(stored, policy)) {
+    if (policy->refreshes_behind
+        && -reuse->ttl < etg_revalidate_window(stored, policy)) {
         set_verdict(reuse, ETG_REUSE_STALE, "stale-while-revalidate");
     }
     else if (policy->allow_revalidate && etg_may_be_stale(stored)

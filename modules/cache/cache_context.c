@@ -49,6 +49,9 @@ etg_cache_context *etg_cache_context_make(request_rec *r,
                         dir->ignored_cookies);
     fill_policy(ctx);
     etg_cache_key_of(ctx, r->unparsed_uri, &ctx->key);
+    if (dir->status == ETG_CACHE_STATUS_KEY) {
+        ctx->status.key = ctx->key.text;
+    }
     ap_set_module_config(r->request_config, &etag_cache_module, ctx);
     apr_pool_cleanup_register(r->pool, ctx, leave, apr_pool_cleanup_null);
     return ctx;

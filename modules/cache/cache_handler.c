@@ -163,7 +163,13 @@ static int plan_fetch(etg_cache_context *ctx, request_rec *r)
         && found->reuse.verdict == ETG_REUSE_UNUSABLE) {
         ctx->found.stored = NULL;
     }
-    if (found->stored != NULL) {
+    if (ctx->observe && found->stored != NULL
+        && found->reuse.verdict == ETG_REUSE_FRESH) {
+        ctx->status.forward = "bypass";
+        ctx->status.detail = "would-hit";
+        etg_cache_trace(ctx, "fresh");
+    }
+    else if (found->stored != NULL) {
         ctx->status.forward = "stale";
         ctx->status.detail = found->reuse.reason;
         ctx->status.has_ttl = 1;

@@ -35,6 +35,8 @@ static apr_status_t serve_stale(ap_filter_t *f, apr_bucket_brigade *bb);
 static apr_status_t replace(ap_filter_t *f, apr_bucket_brigade *bb);
 static void judge(etg_cache_context *ctx, request_rec *r,
                   const etg_response_view *view);
+static void judge_post(etg_cache_context *ctx, request_rec *r,
+                       const etg_response_view *view);
 static void begin_storing(etg_cache_context *ctx, request_rec *r,
                           const etg_response_view *view);
 static void tell_client(etg_cache_context *ctx, request_rec *r,
@@ -195,6 +197,9 @@ static void judge(etg_cache_context *ctx, request_rec *r,
 
     if (ctx->plan == ETG_CACHE_PASS) {
         etg_cache_invalidate_after(ctx, r, r->status, view->fields);
+        if (r->method_number == M_POST) {
+            judge_post(ctx, r, view);
+        }
         return;
     }
     if (view->status >= HTTP_BAD_REQUEST) {
@@ -227,6 +232,28 @@ static void judge(etg_cache_context *ctx, request_rec *r,
     begin_storing(ctx, r, view);
 }
 
+/* What a POST returns as the new state of its own URL serves later GETs
+ * (RFC 9110 §9.3.3). It is newer than the invalidation the POST has caused. */
+static void judge_post(etg_cache_context *ctx, request_rec *r,
+                       const etg_response_view *view)
+{
+    etg_response_view after = *view;
+
+    if (ctx->server->meta.provider == NULL || r != ctx->first
+        || apr_table_get(r->headers_in, "Host") == NULL) {
+        return;
+    }
+    after.requested_at = apr_time_now() + 1;
+    after.received_at = after.requested_at;
+    etg_post_storable_decide(&ctx->save.decision, &ctx->request, &after,
+                             &ctx->policy, ap_http_scheme(r),
+                             apr_table_get(r->headers_in, "Host"),
+                             r->unparsed_uri, ctx->pool);
+    if (ctx->save.decision.yes) {
+        begin_storing(ctx, r, &after);
+    }
+}
+
 static void begin_storing(etg_cache_context *ctx, request_rec *r,
                           const etg_response_view *view)
 {
@@ -237,7 +264,7 @@ static void begin_storing(etg_cache_context *ctx, request_rec *r,
     etg_cc_source source;
     apr_status_t rv;
 
-    if (ctx->plan == ETG_CACHE_FETCH_PLAIN
+    if (ctx->plan != ETG_CACHE_FETCH
         && (apr_table_get(view->fields, "Content-Encoding") != NULL
             || etg_is_conditional(r->headers_in))) {
         return;                      /* made for this client's own coding */
