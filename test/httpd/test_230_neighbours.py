@@ -2,6 +2,7 @@
 """Beside other modules: TLS, HTTP/2, virtual hosts, mod_deflate, mod_headers,
 mod_expires; behind FastCGI and CGI."""
 import gzip
+import subprocess
 
 import pytest
 
@@ -122,7 +123,7 @@ def test_neighbours_102_http2_stores_validates_and_ranges(httpd, backend,
 def test_neighbours_103_many_streams_at_once(httpd, backend, path):
     body = bytes(index * 3 % 255 for index in range(200000))
     backend.on(path, answer(200, FRESH, body))
-    import subprocess
+
     done = subprocess.run(
         ["nghttp", "-n", "-m", "50", "--no-verify-peer",
          "https://127.0.0.1:%d%s" % (httpd.tls_port, path)],

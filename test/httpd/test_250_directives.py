@@ -109,8 +109,8 @@ GOOD = [
     "ETagCacheTargeted A-Cache-Control B-Cache-Control",
     "ETagCacheAcceptLanguage de en", "ETagCachePurge On",
     "ETagCacheCollapse Off", "ETagCacheCollapseWait 5s",
-    "ETagCacheMetaStore local:other?size=32M",
-    "ETagCacheEntityStore local:",
+    "<VirtualHost 127.0.0.1:1>\nETagCacheMetaStore local:other?size=32M\n"
+    "ETagCacheEntityStore local:other?size=32M\n</VirtualHost>",
 ]
 
 

@@ -216,8 +216,8 @@ class Httpd:
                  if name not in compiled_in()]
         lines.append(self.fill(BASE))
         lines.append(SIZES[mpm()])
-        if self.etagere:
-            lines.append("LogLevel etag_cache:debug etag_store_local:debug")
+        lines.extend("LogLevel %s:debug" % name for name in OURS
+                     if name in self.modules)
         if "cgid" in self.modules:
             lines.append(self.fill("ScriptSock @ROOT@/run/cgid"))
         if os.getuid() == 0:
