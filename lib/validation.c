@@ -43,24 +43,6 @@ static void set_or_unset(apr_table_t *fields, const char *name,
     }
 }
 
-/* HTTP/2 clients may send cookies in several fields (RFC 9113 §8.2.3). */
-static const char *joined_cookies(const apr_table_t *fields, apr_pool_t *p)
-{
-    const apr_array_header_t *rows = apr_table_elts(fields);
-    const char *all = NULL;
-
-    for (int i = 0; i < rows->nelts; i++) {
-        const apr_table_entry_t *row
-            = &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
-
-        if (row->key != NULL && strcasecmp(row->key, "Cookie") == 0) {
-            all = all == NULL ? row->val
-                              : apr_pstrcat(p, all, "; ", row->val, NULL);
-        }
-    }
-    return all;
-}
-
 apr_table_t *etg_fetch_fields(const apr_table_t *client_fields,
                               const etg_stored_response *stored,
                               const char *etags,
@@ -82,7 +64,9 @@ apr_table_t *etg_fetch_fields(const apr_table_t *client_fields,
         set_or_unset(fields, "Connection", reduced_connection(connection, p));
     }
     if (ignored_cookies != NULL && ignored_cookies->nelts > 0) {
-        const char *cookies = joined_cookies(client_fields, p);
+        /* HTTP/2 clients may send several (RFC 9113 §8.2.3). */
+        const char *cookies = etg_field_joined(client_fields, "Cookie", "; ",
+                                               p);
 
         set_or_unset(fields, "Cookie",
                      etg_cookie_without(cookies, ignored_cookies, p));
