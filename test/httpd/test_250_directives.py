@@ -5,7 +5,7 @@ import pytest
 
 from conftest import PROXY, build
 from harness.backend import Backend, counting, validating
-from harness.steps import FRESH, STALE, stored
+from harness.steps import FRESH, STALE, hit, settle, stored
 
 CONFIG = PROXY + """
 ETagCache On
@@ -199,9 +199,9 @@ def test_directives_130_sections_inherit(httpd, backend, path):
     none = "/outer/none" + path
     for target in (outer, inner, none):
         backend.on(target, counting({"Cache-Control": "private"}))
-        stored_headers = httpd.get(target)
-        assert stored_headers.status == 200
-    httpd.get(outer)
+        with httpd.connect() as connection:
+            assert connection.get(target).status == 200
+            settle(httpd, backend, connection, target)
     assert httpd.get(outer).hit
     assert httpd.get(inner).get("Cache-Control") == "max-age=60"
     assert httpd.get(inner).cache["ttl"] <= 30
@@ -232,8 +232,7 @@ ETagCacheKeyIgnoreQuery utm_*
 </VirtualHost>
 """)
     backend.on(path, counting({}))
-    httpd.get(path, host="inherits.test")
-    httpd.get(path, host="inherits.test")
+    hit(httpd, path, host="inherits.test")
     assert httpd.get(path + "?utm_a=1", host="inherits.test").hit
     httpd.get(path, host="own.test")
     assert not httpd.get(path, host="own.test").hit
