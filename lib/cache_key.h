@@ -19,7 +19,7 @@ typedef struct etg_key_rules {
 } etg_key_rules;
 
 typedef struct etg_cache_key {
-    const char *text;       /* the full key, stored and compared */
+    const char *text;       /* the full key, stored and compared; terminated */
     apr_size_t length;
     etg_store_key hash;     /* XXH3-128 of text: the primary record's key */
     int changed_query;      /* did a rule alter the query? */
@@ -27,34 +27,29 @@ typedef struct etg_cache_key {
 } etg_cache_key;
 
 /*
- * Builds the key in `p`. `scheme` "http" or "https"; `host` as the client
- * sent it (lower-cased here, its port kept exactly); `target` the
- * unparsed_uri of the first request: origin form or absolute form (then path
- * and query are taken from it); a fragment is cut. The steering fields
- * (X-Forwarded-Host, -Proto, -Scheme, -Port, -Prefix, Forwarded, X-Original-URL, X-Rewrite-URL)
- * and rules->headers join the key when present; lengths are framed so
- * that no value can imitate another part. Patterns match decoded parameter
- * names; parameters are separated by '&' only; removed ones leave the rest
- * byte for byte; sorting is stable and by raw name.
+ * Builds the key in `p`. `scheme` is "http" or "https"; `host` what the client
+ * sent (lower-cased here, its port kept exactly; NULL: none); `target` the
+ * unparsed_uri of the first request in origin form, or in absolute form: then
+ * path and query are taken from it. A fragment is cut. `rules` NULL: none.
+ *
+ * The steering fields (X-Forwarded-Host, -Proto, -Scheme, -Port, -Prefix,
+ * Forwarded, X-Original-URL, X-Rewrite-URL) and rules->headers join the key
+ * when present, lengths framed, so that no value can imitate another part.
+ * Patterns (apr_fnmatch) match decoded parameter names; parameters are
+ * separated by '&' only; removed ones leave the rest byte for byte; sorting
+ * is stable and by raw name. key->target is `target` itself if it is the same.
  */
 void etg_cache_key_make(etg_cache_key *key, const char *scheme,
                         const char *host, const char *target,
                         const apr_table_t *request_fields,
                         const etg_key_rules *rules, apr_pool_t *p);
 
-/* The key's hash for text that stands already (purge, invalidation). */
+/* The hash of a key's text (XXH3-128), for a text that stands already. */
 void etg_cache_key_hash(etg_store_key *hash, const char *text,
                         apr_size_t length);
 
 /* The response record's key: XXH3-128 of (key hash, generation, vary hash). */
 void etg_response_key(etg_store_key *out, const etg_store_key *primary,
                       apr_uint64_t generation, const etg_vary_hash *vary);
-
-/* The value of a URL reference as path and query on the same origin (same
- * scheme, host and port as given; RFC 9111 §4.4), resolved against `target`
- * (RFC 3986 §5), in `p`; NULL if it is malformed or another origin. */
-const char *etg_same_origin_target(const char *reference, const char *scheme,
-                                   const char *host, const char *target,
-                                   apr_pool_t *p);
 
 #endif

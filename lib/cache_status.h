@@ -20,8 +20,9 @@ typedef struct etg_cache_status {
     const char *detail;          /* token or text */
 } etg_cache_status;
 
-/* One list member: "Etagere; hit; ttl=42", in `p`. Parameters in RFC order;
- * key as a String; detail as a Token if it is one, else as a String. */
+/* One list member: "Etagere; hit; ttl=42", in `p`. Parameters in RFC order; a
+ * hit has no fwd; the key as a String, cut at 1 KB; detail as a Token if it is
+ * one, else as a String; ttl in whole seconds, rounded down. */
 const char *etg_cache_status_format(const etg_cache_status *status,
                                     apr_pool_t *p);
 
