@@ -20,20 +20,31 @@
 
 static int read_targeted(etg_cache_control *cc,
                          const etg_response_view *response,
-                         const etg_policy *policy, apr_pool_t *p)
-{
-    if (policy->targeted == NULL) {
-        return 0;
-    }
-    for (int i = 0; i < policy->targeted->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(policy->targeted, i, const char *);
-
-        if (etg_cache_control_targeted(cc, response->fields, name, p)) {
-            return 1;
-        }
-    }
-    return 0;
-}
+                         const etg_policy *policy, apr_pool_t *p);
+static int date_field(const apr_table_t *fields, const char *name,
+                      apr_time_t now, apr_time_t *when);
+static apr_interval_time_t bounded(apr_interval_time_t lifetime);
+static apr_interval_time_t seconds(apr_int64_t count);
+static int explicit_lifetime(const etg_cache_control *cc, etg_cc_source source,
+                             const etg_response_view *response,
+                             apr_time_t date, apr_interval_time_t *lifetime);
+static int heuristic_lifetime(const etg_response_view *response,
+                              const etg_policy *policy, apr_time_t date,
+                              apr_interval_time_t *lifetime);
+static void set_lifetime(etg_freshness *freshness, const etg_cache_control *cc,
+                         etg_cc_source source,
+                         const etg_response_view *response,
+                         const etg_policy *policy);
+static apr_interval_time_t age_field(const apr_table_t *fields);
+static apr_interval_time_t initial_age(const etg_response_view *response,
+                                       apr_time_t date);
+static apr_uint32_t reuse_flags(const etg_cache_control *cc);
+static apr_uint32_t granted_flags(const etg_cache_control *own,
+                                  etg_cc_source source);
+static apr_interval_time_t window(apr_int64_t directive);
+static apr_interval_time_t stale_window(const etg_stored_response *stored,
+                                        apr_interval_time_t stated,
+                                        apr_interval_time_t policy_window);
 
 etg_cc_source etg_governing_cache_control(etg_cache_control *cc,
                                           const etg_response_view *response,
@@ -69,6 +80,92 @@ int etg_status_is_heuristic(int status)
     default:
         return 0;
     }
+}
+
+void etg_freshness_of(etg_freshness *freshness, const etg_cache_control *cc,
+                      etg_cc_source source, const etg_cache_control *own,
+                      const etg_response_view *response,
+                      const etg_policy *policy, apr_pool_t *p)
+{
+    (void)p;
+    freshness->flags = reuse_flags(cc) | granted_flags(own, source);
+    if (!date_field(response->fields, "Date", response->received_at,
+                    &freshness->date)) {
+        freshness->date = response->received_at;
+    }
+    freshness->initial_age = initial_age(response, freshness->date);
+    set_lifetime(freshness, cc, source, response, policy);
+    freshness->stale_if_error = window(cc->stale_if_error);
+    freshness->stale_while_revalidate = window(cc->stale_while_revalidate);
+}
+
+apr_interval_time_t etg_age_of(const etg_stored_response *stored,
+                               apr_time_t now)
+{
+    apr_interval_time_t resident = now - stored->received_at;
+
+    /* A clock that was set back must not make a response younger. */
+    return stored->freshness.initial_age + (resident > 0 ? resident : 0);
+}
+
+apr_interval_time_t etg_lifetime_of(const etg_stored_response *stored,
+                                    const etg_policy *policy)
+{
+    if (policy->max_ttl >= 0
+        && stored->freshness.lifetime > policy->max_ttl) {
+        return policy->max_ttl;
+    }
+    return stored->freshness.lifetime;
+}
+
+int etg_may_be_stale(const etg_stored_response *stored)
+{
+    return (stored->freshness.flags
+            & (ETG_FRESH_NO_CACHE | ETG_FRESH_MUST_REVALIDATE)) == 0
+           && stored->status < 500;
+}
+
+apr_interval_time_t etg_error_window(const etg_stored_response *stored,
+                                     const etg_policy *policy)
+{
+    return stale_window(stored, stored->freshness.stale_if_error,
+                        policy->stale_if_error);
+}
+
+apr_interval_time_t etg_revalidate_window(const etg_stored_response *stored,
+                                          const etg_policy *policy)
+{
+    return stale_window(stored, stored->freshness.stale_while_revalidate,
+                        policy->stale_while_revalidate);
+}
+
+apr_time_t etg_keep_until(const etg_stored_response *stored,
+                          const etg_policy *policy)
+{
+    apr_interval_time_t on_error = etg_error_window(stored, policy);
+    apr_interval_time_t meanwhile = etg_revalidate_window(stored, policy);
+
+    return stored->received_at + etg_lifetime_of(stored, policy)
+           - stored->freshness.initial_age
+           + (on_error > meanwhile ? on_error : meanwhile)
+           + (policy->keep > 0 ? policy->keep : 0);
+}
+
+static int read_targeted(etg_cache_control *cc,
+                         const etg_response_view *response,
+                         const etg_policy *policy, apr_pool_t *p)
+{
+    if (policy->targeted == NULL) {
+        return 0;
+    }
+    for (int i = 0; i < policy->targeted->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(policy->targeted, i, const char *);
+
+        if (etg_cache_control_targeted(cc, response->fields, name, p)) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* A field that is one date; repeated lines count as one if they are equal. */
@@ -260,49 +357,6 @@ static apr_interval_time_t window(apr_int64_t directive)
     return directive == ETG_CC_ABSENT ? -1 : seconds(directive);
 }
 
-void etg_freshness_of(etg_freshness *freshness, const etg_cache_control *cc,
-                      etg_cc_source source, const etg_cache_control *own,
-                      const etg_response_view *response,
-                      const etg_policy *policy, apr_pool_t *p)
-{
-    (void)p;
-    freshness->flags = reuse_flags(cc) | granted_flags(own, source);
-    if (!date_field(response->fields, "Date", response->received_at,
-                    &freshness->date)) {
-        freshness->date = response->received_at;
-    }
-    freshness->initial_age = initial_age(response, freshness->date);
-    set_lifetime(freshness, cc, source, response, policy);
-    freshness->stale_if_error = window(cc->stale_if_error);
-    freshness->stale_while_revalidate = window(cc->stale_while_revalidate);
-}
-
-apr_interval_time_t etg_age_of(const etg_stored_response *stored,
-                               apr_time_t now)
-{
-    apr_interval_time_t resident = now - stored->received_at;
-
-    /* A clock that was set back must not make a response younger. */
-    return stored->freshness.initial_age + (resident > 0 ? resident : 0);
-}
-
-apr_interval_time_t etg_lifetime_of(const etg_stored_response *stored,
-                                    const etg_policy *policy)
-{
-    if (policy->max_ttl >= 0
-        && stored->freshness.lifetime > policy->max_ttl) {
-        return policy->max_ttl;
-    }
-    return stored->freshness.lifetime;
-}
-
-int etg_may_be_stale(const etg_stored_response *stored)
-{
-    return (stored->freshness.flags
-            & (ETG_FRESH_NO_CACHE | ETG_FRESH_MUST_REVALIDATE)) == 0
-           && stored->status < 500;
-}
-
 static apr_interval_time_t stale_window(const etg_stored_response *stored,
                                         apr_interval_time_t stated,
                                         apr_interval_time_t policy_window)
@@ -310,30 +364,4 @@ static apr_interval_time_t stale_window(const etg_stored_response *stored,
     apr_interval_time_t length = stated >= 0 ? stated : policy_window;
 
     return length > 0 && etg_may_be_stale(stored) ? length : 0;
-}
-
-apr_interval_time_t etg_error_window(const etg_stored_response *stored,
-                                     const etg_policy *policy)
-{
-    return stale_window(stored, stored->freshness.stale_if_error,
-                        policy->stale_if_error);
-}
-
-apr_interval_time_t etg_revalidate_window(const etg_stored_response *stored,
-                                          const etg_policy *policy)
-{
-    return stale_window(stored, stored->freshness.stale_while_revalidate,
-                        policy->stale_while_revalidate);
-}
-
-apr_time_t etg_keep_until(const etg_stored_response *stored,
-                          const etg_policy *policy)
-{
-    apr_interval_time_t on_error = etg_error_window(stored, policy);
-    apr_interval_time_t meanwhile = etg_revalidate_window(stored, policy);
-
-    return stored->received_at + etg_lifetime_of(stored, policy)
-           - stored->freshness.initial_age
-           + (on_error > meanwhile ? on_error : meanwhile)
-           + (policy->keep > 0 ? policy->keep : 0);
 }

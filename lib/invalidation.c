@@ -12,6 +12,19 @@
 #include <string.h>
 #include <strings.h>
 
+static apr_size_t scheme_length(const char *reference);
+static apr_size_t significant(const char *authority, apr_size_t length,
+                              const char *scheme);
+static int same_authority(const char *a, apr_size_t a_length, const char *b,
+                          const char *scheme);
+static apr_size_t path_length(const char *text);
+static apr_size_t shortened(const char *path, apr_size_t length);
+static apr_size_t without_dots(char *path, apr_size_t length);
+static const char *assembled(char *path, const char *query, apr_pool_t *p);
+static const char *resolve_path(const char *reference, const char *target,
+                                apr_pool_t *p);
+static void add_target(apr_array_header_t *targets, const char *target);
+
 int etg_method_is_safe(const char *method)
 {
     static const char *const safe[] = {
@@ -25,6 +38,66 @@ int etg_method_is_safe(const char *method)
         }
     }
     return 0;
+}
+
+const char *etg_target_resolve(const char *reference, const char *scheme,
+                               const char *host, const char *target,
+                               apr_pool_t *p)
+{
+    apr_size_t length = scheme_length(reference);
+
+    if (length > 0) {
+        if (length - 1 != strlen(scheme)
+            || strncasecmp(reference, scheme, length - 1) != 0
+            || strncmp(reference + length, "//", 2) != 0) {
+            return NULL;
+        }
+        reference += length;
+    }
+    if (strncmp(reference, "//", 2) != 0) {
+        return resolve_path(reference, target, p);
+    }
+    reference += 2;
+    length = strcspn(reference, "/?#");
+    if (!same_authority(reference, length, host, scheme)) {
+        return NULL;
+    }
+    reference += length;
+    /* http://host and http://host?q mean the path "/". */
+    return *reference == '/'
+           ? resolve_path(reference, target, p)
+           : apr_pstrcat(p, "/",
+                         apr_pstrmemdup(p, reference, strcspn(reference, "#")),
+                         NULL);
+}
+
+apr_array_header_t *etg_invalidation_targets(const char *method, int status,
+                                             const apr_table_t *response_fields,
+                                             const char *scheme,
+                                             const char *host,
+                                             const char *target,
+                                             apr_pool_t *p)
+{
+    static const char *const names[] = { "Location", "Content-Location" };
+    apr_array_header_t *targets = apr_array_make(p, 3, sizeof(const char *));
+
+    if (etg_method_is_safe(method) || status < 200 || status > 399) {
+        return targets;
+    }
+    add_target(targets, target);
+    for (int i = 0; i < 2; i++) {
+        const char *reference = apr_table_get(response_fields, names[i]);
+        const char *meant;
+
+        if (reference == NULL) {
+            continue;
+        }
+        meant = etg_target_resolve(reference, scheme, host, target, p);
+        if (meant != NULL) {
+            add_target(targets, meant);
+        }
+    }
+    return targets;
 }
 
 /* The length of "scheme:", 0 if the reference has none. */
@@ -143,37 +216,6 @@ static const char *resolve_path(const char *reference, const char *target,
                      query, p);
 }
 
-const char *etg_target_resolve(const char *reference, const char *scheme,
-                               const char *host, const char *target,
-                               apr_pool_t *p)
-{
-    apr_size_t length = scheme_length(reference);
-
-    if (length > 0) {
-        if (length - 1 != strlen(scheme)
-            || strncasecmp(reference, scheme, length - 1) != 0
-            || strncmp(reference + length, "//", 2) != 0) {
-            return NULL;
-        }
-        reference += length;
-    }
-    if (strncmp(reference, "//", 2) != 0) {
-        return resolve_path(reference, target, p);
-    }
-    reference += 2;
-    length = strcspn(reference, "/?#");
-    if (!same_authority(reference, length, host, scheme)) {
-        return NULL;
-    }
-    reference += length;
-    /* http://host and http://host?q mean the path "/". */
-    return *reference == '/'
-           ? resolve_path(reference, target, p)
-           : apr_pstrcat(p, "/",
-                         apr_pstrmemdup(p, reference, strcspn(reference, "#")),
-                         NULL);
-}
-
 static void add_target(apr_array_header_t *targets, const char *target)
 {
     for (int i = 0; i < targets->nelts; i++) {
@@ -182,33 +224,4 @@ static void add_target(apr_array_header_t *targets, const char *target)
         }
     }
     APR_ARRAY_PUSH(targets, const char *) = target;
-}
-
-apr_array_header_t *etg_invalidation_targets(const char *method, int status,
-                                             const apr_table_t *response_fields,
-                                             const char *scheme,
-                                             const char *host,
-                                             const char *target,
-                                             apr_pool_t *p)
-{
-    static const char *const names[] = { "Location", "Content-Location" };
-    apr_array_header_t *targets = apr_array_make(p, 3, sizeof(const char *));
-
-    if (etg_method_is_safe(method) || status < 200 || status > 399) {
-        return targets;
-    }
-    add_target(targets, target);
-    for (int i = 0; i < 2; i++) {
-        const char *reference = apr_table_get(response_fields, names[i]);
-        const char *meant;
-
-        if (reference == NULL) {
-            continue;
-        }
-        meant = etg_target_resolve(reference, scheme, host, target, p);
-        if (meant != NULL) {
-            add_target(targets, meant);
-        }
-    }
-    return targets;
 }

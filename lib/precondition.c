@@ -15,35 +15,9 @@
 #include "lib/field_list.h"
 #include "lib/http_date.h"
 
-static int list_matches(const char *list, const char *etag, int strong)
-{
-    etg_bytes bytes = etg_bytes_of(list);
-
-    return etg_entity_tag_is_any(bytes)
-           || (etag != NULL && etg_entity_tag_list_has(bytes, etag, strong));
-}
-
-/* Is last_modified later than the date in field `name`? -1: no such date. */
+static int list_matches(const char *list, const char *etag, int strong);
 static int is_modified_since(const apr_table_t *fields, const char *name,
-                             const char *last_modified, apr_time_t now)
-{
-    const char *value = apr_table_get(fields, name);
-    apr_time_t since;
-    apr_time_t modified;
-
-    if (value == NULL || last_modified == NULL
-        || etg_field_count(fields, name) != 1
-        || !etg_http_date_parse(etg_bytes_of(value), now, &since)) {
-        return -1;
-    }
-    if (strcmp(value, last_modified) == 0) {
-        return 0;
-    }
-    if (!etg_http_date_parse(etg_bytes_of(last_modified), now, &modified)) {
-        return -1;
-    }
-    return modified > since;
-}
+                             const char *last_modified, apr_time_t now);
 
 etg_precondition etg_precondition_decide(const apr_table_t *request_fields,
                                          int status, const char *etag,
@@ -115,4 +89,34 @@ int etg_is_conditional(const apr_table_t *request_fields)
         }
     }
     return 0;
+}
+
+static int list_matches(const char *list, const char *etag, int strong)
+{
+    etg_bytes bytes = etg_bytes_of(list);
+
+    return etg_entity_tag_is_any(bytes)
+           || (etag != NULL && etg_entity_tag_list_has(bytes, etag, strong));
+}
+
+/* Is last_modified later than the date in field `name`? -1: no such date. */
+static int is_modified_since(const apr_table_t *fields, const char *name,
+                             const char *last_modified, apr_time_t now)
+{
+    const char *value = apr_table_get(fields, name);
+    apr_time_t since;
+    apr_time_t modified;
+
+    if (value == NULL || last_modified == NULL
+        || etg_field_count(fields, name) != 1
+        || !etg_http_date_parse(etg_bytes_of(value), now, &since)) {
+        return -1;
+    }
+    if (strcmp(value, last_modified) == 0) {
+        return 0;
+    }
+    if (!etg_http_date_parse(etg_bytes_of(last_modified), now, &modified)) {
+        return -1;
+    }
+    return modified > since;
 }

@@ -11,6 +11,53 @@
 #include "lib/freshness.h"
 #include "lib/storable.h"
 
+static int is_marked(const etg_stored_response *stored, apr_time_t mark);
+static void set_verdict(etg_reuse *reuse, etg_reuse_verdict verdict,
+                        const char *reason);
+static int is_barred(etg_reuse *reuse, const etg_stored_response *stored,
+                     const etg_reuse_marks *marks,
+                     const etg_request_view *request);
+static const char *unmet_wish(const etg_reuse *reuse,
+                              const etg_cache_control *cc);
+static int is_within_max_stale(const etg_reuse *reuse,
+                               const etg_cache_control *cc);
+static int is_usable_on_error(const etg_reuse *reuse,
+                              const etg_stored_response *stored,
+                              const etg_request_view *request,
+                              const etg_policy *policy);
+static int is_new_for(const etg_stored_response *stored,
+                      const etg_request_view *request);
+static void decide_stale(etg_reuse *reuse, const etg_stored_response *stored,
+                         const etg_request_view *request,
+                         const etg_policy *policy, const char *why);
+static void decide(etg_reuse *reuse, const etg_stored_response *stored,
+                   const etg_request_view *request, const etg_policy *policy,
+                   int soft_purged);
+
+etg_reuse etg_reuse_decide(const etg_stored_response *stored,
+                           const etg_reuse_marks *marks,
+                           const etg_request_view *request,
+                           const etg_policy *policy, apr_time_t now)
+{
+    int soft_purged = is_marked(stored, marks->soft_purged_at);
+    etg_reuse reuse = { .age = etg_age_of(stored, now) };
+
+    reuse.ttl = etg_lifetime_of(stored, policy) - reuse.age;
+    if (soft_purged) {
+        apr_interval_time_t left = marks->soft_purged_at - now;
+
+        /* A mark set by a clock ahead of ours is due now. */
+        left = left < 0 ? left : 0;
+        reuse.ttl = reuse.ttl < left ? reuse.ttl : left;
+    }
+    if (!is_barred(&reuse, stored, marks, request)) {
+        decide(&reuse, stored, request, policy, soft_purged);
+        reuse.stale_on_error = is_usable_on_error(&reuse, stored, request,
+                                                  policy);
+    }
+    return reuse;
+}
+
 static int is_marked(const etg_stored_response *stored, apr_time_t mark)
 {
     return mark != 0 && stored->requested_at <= mark;
@@ -139,28 +186,4 @@ static void decide(etg_reuse *reuse, const etg_stored_response *stored,
         decide_stale(reuse, stored, request, policy,
                      soft_purged ? "soft-purged" : "stale");
     }
-}
-
-etg_reuse etg_reuse_decide(const etg_stored_response *stored,
-                           const etg_reuse_marks *marks,
-                           const etg_request_view *request,
-                           const etg_policy *policy, apr_time_t now)
-{
-    int soft_purged = is_marked(stored, marks->soft_purged_at);
-    etg_reuse reuse = { .age = etg_age_of(stored, now) };
-
-    reuse.ttl = etg_lifetime_of(stored, policy) - reuse.age;
-    if (soft_purged) {
-        apr_interval_time_t left = marks->soft_purged_at - now;
-
-        /* A mark set by a clock ahead of ours is due now. */
-        left = left < 0 ? left : 0;
-        reuse.ttl = reuse.ttl < left ? reuse.ttl : left;
-    }
-    if (!is_barred(&reuse, stored, marks, request)) {
-        decide(&reuse, stored, request, policy, soft_purged);
-        reuse.stale_on_error = is_usable_on_error(&reuse, stored, request,
-                                                  policy);
-    }
-    return reuse;
 }

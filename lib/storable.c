@@ -18,7 +18,7 @@
 #define OWN_TARGETED_FIELD "Etagere-Cache-Control"
 
 /* Everything the tests look at. */
-typedef struct etg_candidate {
+typedef struct storing_candidate {
     const etg_request_view *request;
     const etg_response_view *response;
     const etg_policy *policy;
@@ -26,8 +26,145 @@ typedef struct etg_candidate {
     etg_cache_control cc;       /* governs */
     etg_cc_source source;
     etg_cache_control own;      /* what the backend itself said */
-    apr_pool_t *p;
-} etg_candidate;
+} storing_candidate;
+
+/* What keeps fields of one response out of the store. */
+typedef struct field_sieve {
+    const char *connection;        /* lists of names, or NULL */
+    const char *private_fields;
+    const char *no_cache_fields;
+    int sets_cookie;
+    int overridden;
+} field_sieve;
+
+static int status_is_understood(int status);
+static int status_is_never_stored(int status);
+static int status_passes(int status);
+static int names_set_cookie(const etg_cache_control *cc);
+static int sets_cookie(const storing_candidate *candidate);
+static int is_too_large(const storing_candidate *candidate);
+static const char *refused_by_message(const storing_candidate *candidate);
+static const char *refused_for_good(const storing_candidate *candidate,
+                                    const char *vary);
+static int has_validator(const etg_response_view *response);
+static int has_stale_window(const etg_freshness *freshness);
+static const char *refused_as_useless(const storing_candidate *candidate,
+                                      const etg_freshness *freshness);
+static void refuse(etg_storable *decision, const char *reason, int uncacheable);
+static void decide(etg_storable *decision, const storing_candidate *candidate);
+static void examine(storing_candidate *candidate, etg_storable *decision,
+                    const etg_request_view *request,
+                    const etg_response_view *response,
+                    const etg_policy *policy, apr_pool_t *p);
+static int is_about_target(const etg_response_view *response,
+                           const char *scheme, const char *host,
+                           const char *target, apr_pool_t *p);
+static int is_one_of(const char *name, const char *const *names);
+static int is_kept(const field_sieve *sieve, const char *name);
+static void push(apr_array_header_t *rows, const char *name, const char *value);
+
+void etg_storable_decide(etg_storable *decision,
+                         const etg_request_view *request,
+                         const etg_response_view *response,
+                         const etg_policy *policy, apr_pool_t *p)
+{
+    storing_candidate candidate = { .method = "GET" };
+
+    examine(&candidate, decision, request, response, policy, p);
+    decide(decision, &candidate);
+}
+
+void etg_post_storable_decide(etg_storable *decision,
+                              const etg_request_view *request,
+                              const etg_response_view *response,
+                              const etg_policy *policy, const char *scheme,
+                              const char *host, const char *target,
+                              apr_pool_t *p)
+{
+    storing_candidate candidate = { .method = "POST" };
+
+    examine(&candidate, decision, request, response, policy, p);
+    decide(decision, &candidate);
+    decision->uncacheable = 0;
+    if (!decision->yes) {
+        return;
+    }
+    if (response->status != 200) {
+        refuse(decision, "status", 0);
+    }
+    else if (candidate.source == ETG_CC_FROM_OVERRIDE
+             || (decision->freshness.flags & ETG_FRESH_EXPLICIT) == 0
+             || decision->freshness.lifetime == 0) {
+        refuse(decision, "no-freshness", 0);
+    }
+    else if (!is_about_target(response, scheme, host, target, p)) {
+        refuse(decision, "content-location", 0);
+    }
+}
+
+int etg_may_serve_private(apr_uint32_t freshness_flags, unsigned privacy)
+{
+    if (privacy == 0) {
+        return 1;
+    }
+    if (privacy & ~ETG_PRIVATE_AUTHORIZATION) {
+        return (freshness_flags & ETG_FRESH_FOR_PRIVATE) != 0;
+    }
+    return (freshness_flags & ETG_FRESH_FOR_AUTHORIZATION) != 0;
+}
+
+int etg_field_is_hop_by_hop(const char *name)
+{
+    static const char *const names[] = {
+        "Connection", "Keep-Alive", "Proxy-Authenticate",
+        "Proxy-Authentication-Info", "Proxy-Authorization",
+        "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+        NULL
+    };
+
+    return is_one_of(name, names);
+}
+
+apr_array_header_t *etg_storable_fields(const etg_response_view *response,
+                                        const etg_cache_control *cc,
+                                        etg_cc_source source,
+                                        const etg_policy *policy,
+                                        apr_pool_t *p)
+{
+    const apr_array_header_t *all = apr_table_elts(response->fields);
+    apr_array_header_t *rows = apr_array_make(p, all->nelts + 1,
+                                              sizeof(etg_field));
+    field_sieve sieve = {
+        .connection = etg_field_combined(response->fields, "Connection", p),
+        .private_fields = cc->private_fields,
+        .no_cache_fields = cc->no_cache_fields,
+        .sets_cookie = apr_table_get(response->fields, "Set-Cookie") != NULL,
+        .overridden = source == ETG_CC_FROM_OVERRIDE
+    };
+    int said = !sieve.overridden;
+
+    for (int i = 0; i < all->nelts; i++) {
+        const apr_table_entry_t *field
+            = &APR_ARRAY_IDX(all, i, apr_table_entry_t);
+
+        if (field->key == NULL) {
+            continue;
+        }
+        if (sieve.overridden && strcasecmp(field->key, "Cache-Control") == 0) {
+            if (!said) {
+                push(rows, field->key, policy->override);
+            }
+            said = 1;
+        }
+        else if (is_kept(&sieve, field->key)) {
+            push(rows, field->key, field->val);
+        }
+    }
+    if (!said) {
+        push(rows, "Cache-Control", policy->override);
+    }
+    return rows;
+}
 
 /* Final statuses of the IANA registry: those we have rules for. */
 static int status_is_understood(int status)
@@ -66,14 +203,14 @@ static int names_set_cookie(const etg_cache_control *cc)
            || etg_list_has_token(cc->no_cache_fields, "set-cookie");
 }
 
-static int sets_cookie(const etg_candidate *candidate)
+static int sets_cookie(const storing_candidate *candidate)
 {
     return apr_table_get(candidate->response->fields, "Set-Cookie") != NULL
            && !candidate->policy->strip_set_cookie
            && !names_set_cookie(&candidate->cc);
 }
 
-static int is_too_large(const etg_candidate *candidate)
+static int is_too_large(const storing_candidate *candidate)
 {
     const char *length = apr_table_get(candidate->response->fields,
                                        "Content-Length");
@@ -87,7 +224,7 @@ static int is_too_large(const etg_candidate *candidate)
 }
 
 /* Tests of the status and of the request. NULL: passed. */
-static const char *refused_by_message(const etg_candidate *candidate)
+static const char *refused_by_message(const storing_candidate *candidate)
 {
     int status = candidate->response->status;
 
@@ -110,7 +247,7 @@ static const char *refused_by_message(const etg_candidate *candidate)
 }
 
 /* What the backend forbids, or we do; the same next time. NULL: passed. */
-static const char *refused_for_good(const etg_candidate *candidate,
+static const char *refused_for_good(const storing_candidate *candidate,
                                     const char *vary)
 {
     unsigned flags = candidate->cc.flags;
@@ -148,7 +285,7 @@ static int has_stale_window(const etg_freshness *freshness)
 }
 
 /* Is there any use in keeping it? NULL: yes. */
-static const char *refused_as_useless(const etg_candidate *candidate,
+static const char *refused_as_useless(const storing_candidate *candidate,
                                       const etg_freshness *freshness)
 {
     int status = candidate->response->status;
@@ -177,7 +314,7 @@ static void refuse(etg_storable *decision, const char *reason, int uncacheable)
     decision->uncacheable = uncacheable;
 }
 
-static void decide(etg_storable *decision, const etg_candidate *candidate)
+static void decide(etg_storable *decision, const storing_candidate *candidate)
 {
     const char *reason = refused_by_message(candidate);
 
@@ -206,7 +343,7 @@ static void decide(etg_storable *decision, const etg_candidate *candidate)
 }
 
 /* Reads the response once for all tests. */
-static void examine(etg_candidate *candidate, etg_storable *decision,
+static void examine(storing_candidate *candidate, etg_storable *decision,
                     const etg_request_view *request,
                     const etg_response_view *response,
                     const etg_policy *policy, apr_pool_t *p)
@@ -214,7 +351,6 @@ static void examine(etg_candidate *candidate, etg_storable *decision,
     candidate->request = request;
     candidate->response = response;
     candidate->policy = policy;
-    candidate->p = p;
     candidate->source = etg_governing_cache_control(&candidate->cc, response,
                                                     policy, p);
     if (candidate->source == ETG_CC_FROM_OVERRIDE) {
@@ -226,17 +362,6 @@ static void examine(etg_candidate *candidate, etg_storable *decision,
     etg_freshness_of(&decision->freshness, &candidate->cc, candidate->source,
                      &candidate->own, response, policy, p);
     decision->vary = etg_vary_names(response->fields, p);
-}
-
-void etg_storable_decide(etg_storable *decision,
-                         const etg_request_view *request,
-                         const etg_response_view *response,
-                         const etg_policy *policy, apr_pool_t *p)
-{
-    etg_candidate candidate = { .method = "GET" };
-
-    examine(&candidate, decision, request, response, policy, p);
-    decide(decision, &candidate);
 }
 
 static int is_about_target(const etg_response_view *response,
@@ -254,45 +379,6 @@ static int is_about_target(const etg_response_view *response,
     return meant != NULL && strcmp(meant, target) == 0;
 }
 
-void etg_post_storable_decide(etg_storable *decision,
-                              const etg_request_view *request,
-                              const etg_response_view *response,
-                              const etg_policy *policy, const char *scheme,
-                              const char *host, const char *target,
-                              apr_pool_t *p)
-{
-    etg_candidate candidate = { .method = "POST" };
-
-    examine(&candidate, decision, request, response, policy, p);
-    decide(decision, &candidate);
-    decision->uncacheable = 0;
-    if (!decision->yes) {
-        return;
-    }
-    if (response->status != 200) {
-        refuse(decision, "status", 0);
-    }
-    else if (candidate.source == ETG_CC_FROM_OVERRIDE
-             || (decision->freshness.flags & ETG_FRESH_EXPLICIT) == 0
-             || decision->freshness.lifetime == 0) {
-        refuse(decision, "no-freshness", 0);
-    }
-    else if (!is_about_target(response, scheme, host, target, p)) {
-        refuse(decision, "content-location", 0);
-    }
-}
-
-int etg_may_serve_private(apr_uint32_t freshness_flags, unsigned privacy)
-{
-    if (privacy == 0) {
-        return 1;
-    }
-    if (privacy & ~ETG_PRIVATE_AUTHORIZATION) {
-        return (freshness_flags & ETG_FRESH_FOR_PRIVATE) != 0;
-    }
-    return (freshness_flags & ETG_FRESH_FOR_AUTHORIZATION) != 0;
-}
-
 static int is_one_of(const char *name, const char *const *names)
 {
     for (; *names != NULL; names++) {
@@ -303,28 +389,7 @@ static int is_one_of(const char *name, const char *const *names)
     return 0;
 }
 
-int etg_field_is_hop_by_hop(const char *name)
-{
-    static const char *const names[] = {
-        "Connection", "Keep-Alive", "Proxy-Authenticate",
-        "Proxy-Authentication-Info", "Proxy-Authorization",
-        "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
-        NULL
-    };
-
-    return is_one_of(name, names);
-}
-
-/* What keeps fields of one response out of the store. */
-typedef struct etg_field_sieve {
-    const char *connection;        /* lists of names, or NULL */
-    const char *private_fields;
-    const char *no_cache_fields;
-    int sets_cookie;
-    int overridden;
-} etg_field_sieve;
-
-static int is_kept(const etg_field_sieve *sieve, const char *name)
+static int is_kept(const field_sieve *sieve, const char *name)
 {
     static const char *const never[] = {
         "Age", "Cache-Status", "Content-Length", "Set-Cookie",
@@ -352,45 +417,4 @@ static void push(apr_array_header_t *rows, const char *name, const char *value)
 
     row->name = name;
     row->value = value;
-}
-
-apr_array_header_t *etg_storable_fields(const etg_response_view *response,
-                                        const etg_cache_control *cc,
-                                        etg_cc_source source,
-                                        const etg_policy *policy,
-                                        apr_pool_t *p)
-{
-    const apr_array_header_t *all = apr_table_elts(response->fields);
-    apr_array_header_t *rows = apr_array_make(p, all->nelts + 1,
-                                              sizeof(etg_field));
-    etg_field_sieve sieve = {
-        .connection = etg_field_combined(response->fields, "Connection", p),
-        .private_fields = cc->private_fields,
-        .no_cache_fields = cc->no_cache_fields,
-        .sets_cookie = apr_table_get(response->fields, "Set-Cookie") != NULL,
-        .overridden = source == ETG_CC_FROM_OVERRIDE
-    };
-    int said = !sieve.overridden;
-
-    for (int i = 0; i < all->nelts; i++) {
-        const apr_table_entry_t *field
-            = &APR_ARRAY_IDX(all, i, apr_table_entry_t);
-
-        if (field->key == NULL) {
-            continue;
-        }
-        if (sieve.overridden && strcasecmp(field->key, "Cache-Control") == 0) {
-            if (!said) {
-                push(rows, field->key, policy->override);
-            }
-            said = 1;
-        }
-        else if (is_kept(&sieve, field->key)) {
-            push(rows, field->key, field->val);
-        }
-    }
-    if (!said) {
-        push(rows, "Cache-Control", policy->override);
-    }
-    return rows;
 }

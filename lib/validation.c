@@ -16,32 +16,16 @@
 #include "lib/entity_tag.h"
 #include "lib/field_list.h"
 
-static const char *reduced_connection(const char *value, apr_pool_t *p)
-{
-    static const char *const kept[] = {
-        "close", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"
-    };
-    const char *result = NULL;
-
-    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
-        if (etg_list_has_token(value, kept[i])) {
-            result = result == NULL
-                     ? kept[i] : apr_pstrcat(p, result, ", ", kept[i], NULL);
-        }
-    }
-    return result;
-}
-
+static const char *reduced_connection(const char *value, apr_pool_t *p);
 static void set_or_unset(apr_table_t *fields, const char *name,
-                         const char *value)
-{
-    if (value != NULL) {
-        apr_table_setn(fields, name, value);
-    }
-    else {
-        apr_table_unset(fields, name);
-    }
-}
+                         const char *value);
+static int etag_agrees(const char *held, const char *said);
+static int is_updated_by(const char *connection, const char *name);
+static int has_directives(const apr_table_t *fields, const etg_policy *policy);
+static void renew(etg_freshness *freshness, const etg_stored_response *stored,
+                  const etg_response_view *fresh,
+                  const etg_response_view *merged, const etg_policy *policy,
+                  apr_pool_t *p);
 
 apr_table_t *etg_fetch_fields(const apr_table_t *client_fields,
                               const etg_stored_response *stored,
@@ -84,12 +68,6 @@ apr_table_t *etg_fetch_fields(const apr_table_t *client_fields,
     return fields;
 }
 
-static int etag_agrees(const char *held, const char *said)
-{
-    return held != NULL
-           && etg_entity_tag_list_has(etg_bytes_of(said), held, 0);
-}
-
 int etg_validation_selects(const etg_stored_response *stored,
                            const apr_table_t *fields_304)
 {
@@ -104,22 +82,6 @@ int etg_validation_selects(const etg_stored_response *stored,
     }
     /* A tag alone, and nothing here to hold it against: of something else. */
     return etag == NULL;
-}
-
-static int is_updated_by(const char *connection, const char *name)
-{
-    static const char *const kept[] = {
-        "Content-Length", "Content-Encoding", "Content-Type", "Set-Cookie",
-        "Set-Cookie2"
-    };
-
-    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
-        if (strcasecmp(name, kept[i]) == 0) {
-            return 0;
-        }
-    }
-    return !etg_field_is_hop_by_hop(name)
-           && !etg_list_has_token(connection, name);
 }
 
 apr_table_t *etg_validation_update(const etg_stored_response *stored,
@@ -148,45 +110,6 @@ apr_table_t *etg_validation_update(const etg_stored_response *stored,
         }
     }
     return fields;
-}
-
-static int has_directives(const apr_table_t *fields, const etg_policy *policy)
-{
-    int count = policy->targeted != NULL ? policy->targeted->nelts : 0;
-
-    for (int i = 0; i < count; i++) {
-        if (apr_table_get(fields, APR_ARRAY_IDX(policy->targeted, i,
-                                                const char *)) != NULL) {
-            return 1;
-        }
-    }
-    return apr_table_get(fields, "Cache-Control") != NULL;
-}
-
-/* The freshness of an updated response whose 304 had no directives. */
-static void renew(etg_freshness *freshness, const etg_stored_response *stored,
-                  const etg_response_view *fresh,
-                  const etg_response_view *merged, const etg_policy *policy,
-                  apr_pool_t *p)
-{
-    const apr_uint32_t granted = ETG_FRESH_FOR_AUTHORIZATION
-                                 | ETG_FRESH_FOR_PRIVATE;
-    etg_cache_control cc;
-    etg_cache_control own;
-    etg_cc_source source = etg_governing_cache_control(&cc, merged, policy, p);
-
-    etg_cache_control_init(&own);
-    etg_freshness_of(freshness, &cc, source, &own, merged, policy, p);
-    freshness->flags |= stored->freshness.flags & granted;
-    if (source != ETG_CC_FROM_OVERRIDE
-        && apr_table_get(fresh->fields, "Expires") == NULL
-        && (stored->freshness.flags & ETG_FRESH_HEURISTIC) == 0) {
-        freshness->flags = stored->freshness.flags;
-        freshness->lifetime = stored->freshness.lifetime;
-        freshness->stale_if_error = stored->freshness.stale_if_error;
-        freshness->stale_while_revalidate
-            = stored->freshness.stale_while_revalidate;
-    }
 }
 
 void etg_validation_decide(etg_storable *decision,
@@ -239,4 +162,92 @@ int etg_head_agrees(const etg_stored_response *stored,
     return length == NULL
            || (strspn(length, "0123456789") == strlen(length)
                && (apr_uint64_t)apr_atoi64(length) == stored->body_length);
+}
+
+static const char *reduced_connection(const char *value, apr_pool_t *p)
+{
+    static const char *const kept[] = {
+        "close", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"
+    };
+    const char *result = NULL;
+
+    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        if (etg_list_has_token(value, kept[i])) {
+            result = result == NULL
+                     ? kept[i] : apr_pstrcat(p, result, ", ", kept[i], NULL);
+        }
+    }
+    return result;
+}
+
+static void set_or_unset(apr_table_t *fields, const char *name,
+                         const char *value)
+{
+    if (value != NULL) {
+        apr_table_setn(fields, name, value);
+    }
+    else {
+        apr_table_unset(fields, name);
+    }
+}
+
+static int etag_agrees(const char *held, const char *said)
+{
+    return held != NULL
+           && etg_entity_tag_list_has(etg_bytes_of(said), held, 0);
+}
+
+static int is_updated_by(const char *connection, const char *name)
+{
+    static const char *const kept[] = {
+        "Content-Length", "Content-Encoding", "Content-Type", "Set-Cookie",
+        "Set-Cookie2"
+    };
+
+    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        if (strcasecmp(name, kept[i]) == 0) {
+            return 0;
+        }
+    }
+    return !etg_field_is_hop_by_hop(name)
+           && !etg_list_has_token(connection, name);
+}
+
+static int has_directives(const apr_table_t *fields, const etg_policy *policy)
+{
+    int count = policy->targeted != NULL ? policy->targeted->nelts : 0;
+
+    for (int i = 0; i < count; i++) {
+        if (apr_table_get(fields, APR_ARRAY_IDX(policy->targeted, i,
+                                                const char *)) != NULL) {
+            return 1;
+        }
+    }
+    return apr_table_get(fields, "Cache-Control") != NULL;
+}
+
+/* The freshness of an updated response whose 304 had no directives. */
+static void renew(etg_freshness *freshness, const etg_stored_response *stored,
+                  const etg_response_view *fresh,
+                  const etg_response_view *merged, const etg_policy *policy,
+                  apr_pool_t *p)
+{
+    const apr_uint32_t granted = ETG_FRESH_FOR_AUTHORIZATION
+                                 | ETG_FRESH_FOR_PRIVATE;
+    etg_cache_control cc;
+    etg_cache_control own;
+    etg_cc_source source = etg_governing_cache_control(&cc, merged, policy, p);
+
+    etg_cache_control_init(&own);
+    etg_freshness_of(freshness, &cc, source, &own, merged, policy, p);
+    freshness->flags |= stored->freshness.flags & granted;
+    if (source != ETG_CC_FROM_OVERRIDE
+        && apr_table_get(fresh->fields, "Expires") == NULL
+        && (stored->freshness.flags & ETG_FRESH_HEURISTIC) == 0) {
+        freshness->flags = stored->freshness.flags;
+        freshness->lifetime = stored->freshness.lifetime;
+        freshness->stale_if_error = stored->freshness.stale_if_error;
+        freshness->stale_while_revalidate
+            = stored->freshness.stale_while_revalidate;
+    }
 }
