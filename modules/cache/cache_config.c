@@ -132,7 +132,7 @@ const command_rec etg_cache_commands[] = {
                            .def = ETG_CACHE_PURGE_LOCAL),
                   EVERYWHERE, "Who may purge: nobody, Local, or On: whoever "
                   "Require lets through"),
-    { NULL }
+    { .name = NULL }
 };
 
 void *etg_cache_create_dir(apr_pool_t *p, char *where)
