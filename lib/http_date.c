@@ -192,13 +192,9 @@ static int widen_year(const calendar_time *found, apr_time_t now)
         guess.year -= CENTURY;
     }
     if (guess.year == last) {
-        /* In the last year the day decides, counted from the year's start. */
-        calendar_time from = { last, 0, 1, 0, 0, 0 };
-        calendar_time here = { this_year, 0, 1, 0, 0, 0 };
-
-        if (time_of(&guess) - time_of(&from) > now - time_of(&here)) {
-            guess.year -= CENTURY;
-        }
+        /* In the last year the day decides: has this year seen it? */
+        guess.year = this_year;
+        guess.year = time_of(&guess) > now ? last - CENTURY : last;
     }
     return guess.year;
 }

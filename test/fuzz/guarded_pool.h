@@ -28,6 +28,8 @@ static inline void *guarded_palloc(apr_pool_t *p, apr_size_t size)
     if (block == NULL) {
         abort();
     }
+    /* Nothing may count on fresh memory being zero. */
+    memset(block, 0xa5, size);
     apr_pool_cleanup_register(p, block, guarded_free, apr_pool_cleanup_null);
     return block;
 }
