@@ -152,6 +152,7 @@ START_TEST(a_heuristic_takes_its_part_of_the_age_of_the_content)
         { "Last-Modified: " NOW_DATE, 0, 0 },
         { "Last-Modified: " HOUR_AHEAD_DATE, 0, 0 },
         { "Last-Modified: yesterday", 0, 0 },
+        { "Last-Modified: " DAY_AGO_DATE "\nLast-Modified: " NOW_DATE, 0, 0 },
         { "ETag: \"a\"", 0, 0 },
         { "Last-Modified: " DAY_AGO_DATE "\nCache-Control: max-age=5", 5,
           ETG_FRESH_EXPLICIT },
@@ -176,6 +177,54 @@ START_TEST(a_heuristic_takes_its_part_of_the_age_of_the_content)
     check_lifetimes(501, &policy, cases);
     for (const int *status = statuses; *status != 0; status++) {
         check_lifetimes(*status, &policy, refused);
+    }
+}
+END_TEST
+
+START_TEST(a_heuristic_is_capped_unless_there_is_no_cap)
+{
+    static const struct {
+        apr_interval_time_t cap;
+        apr_interval_time_t lifetime;
+    } cases[] = {
+        { HOUR, HOUR }, { 0, 0 }, { ETG_CC_ABSENT, 8640 * SECOND },
+        { 8641 * SECOND, 8640 * SECOND }
+    };
+    etg_policy policy = heuristic_policy();
+    etg_response_view response = response_of(200, "Last-Modified: "
+                                                  DAY_AGO_DATE);
+    etg_freshness freshness;
+
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        policy.heuristic_max = cases[i].cap;
+        freshness_of(&freshness, &response, &policy);
+        ck_assert_int_eq(freshness.lifetime, cases[i].lifetime);
+    }
+}
+END_TEST
+
+START_TEST(stale_windows_are_read_as_they_are_said)
+{
+    static const struct {
+        const char *fields;
+        apr_interval_time_t on_error;
+        apr_interval_time_t meanwhile;
+    } cases[] = {
+        { "Cache-Control: max-age=1", -1, -1 },
+        { "Cache-Control: stale-if-error=5", 5 * SECOND, -1 },
+        { "Cache-Control: stale-while-revalidate=6", -1, 6 * SECOND },
+        { "Cache-Control: stale-if-error=0, stale-while-revalidate=x", 0, 0 },
+    };
+    etg_policy policy = plain_policy();
+
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        etg_response_view response = response_of(200, cases[i].fields);
+        etg_freshness freshness;
+
+        freshness_of(&freshness, &response, &policy);
+        ck_assert_int_eq(freshness.stale_if_error, cases[i].on_error);
+        ck_assert_int_eq(freshness.stale_while_revalidate,
+                         cases[i].meanwhile);
     }
 }
 END_TEST
@@ -483,6 +532,8 @@ int main(void)
         a_stated_lifetime_is_taken_in_the_order_of_the_rfc,
         directives_beyond_lifetimes_become_flags,
         a_heuristic_takes_its_part_of_the_age_of_the_content,
+        a_heuristic_is_capped_unless_there_is_no_cap,
+        stale_windows_are_read_as_they_are_said,
         the_default_ttl_is_for_successes_that_say_nothing,
         exactly_the_registered_statuses_are_heuristic,
         the_nearest_field_that_parses_governs,

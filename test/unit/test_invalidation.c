@@ -82,7 +82,7 @@ START_TEST(only_the_same_origin_is_meant)
         { "http://me@x.org/a", NULL }, { "http://x.or/a", NULL },
         { "//y.org/a", NULL }, { "ftp://x.org/a", NULL },
         { "mailto:x@x.org", NULL }, { "http:///a", NULL },
-        { "data:,x", NULL },
+        { "data:,x", NULL }, { "data://x.org/a", NULL },
         { NULL, NULL }
     };
     static const reference_case with_port[] = {

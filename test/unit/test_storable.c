@@ -7,7 +7,10 @@
 #include "lib/storable.h"
 
 /* What the policy of a case has. */
-enum { PLAIN = 0, HEURISTIC = 1, STRIP = 2, OVERRIDDEN = 4, DEFAULT_TTL = 8 };
+enum {
+    PLAIN = 0, HEURISTIC = 1, STRIP = 2, OVERRIDDEN = 4, DEFAULT_TTL = 8,
+    PUBLICIZED = 16
+};
 
 static etg_policy policy_of(unsigned traits)
 {
@@ -16,6 +19,9 @@ static etg_policy policy_of(unsigned traits)
 
     policy.strip_set_cookie = (traits & STRIP) != 0;
     policy.override = traits & OVERRIDDEN ? "max-age=60" : NULL;
+    if (traits & PUBLICIZED) {
+        policy.override = "public, s-maxage=60, must-revalidate";
+    }
     policy.default_ttl = traits & DEFAULT_TTL ? 60 * SECOND : 0;
     return policy;
 }
@@ -172,6 +178,14 @@ START_TEST(statuses_with_explicit_freshness_are_stored_but_for_a_few)
 }
 END_TEST
 
+static int is_one_of(int status, const int *statuses)
+{
+    while (*statuses != 0 && *statuses != status) {
+        statuses++;
+    }
+    return *statuses != 0;
+}
+
 START_TEST(only_understood_statuses_may_require_understanding)
 {
     static const storing_case cases[] = {
@@ -181,18 +195,26 @@ START_TEST(only_understood_statuses_may_require_understanding)
           "must-understand", 0 },
         { NULL, 0, NULL, 0 }
     };
+    static const int refused[] = { 206, 304, 400, 413, 416, 431, 0 };
+    static const int registered[] = {
+        200, 201, 202, 203, 204, 205, 207, 208, 226, 300, 301, 302, 303, 305,
+        306, 307, 308, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411,
+        412, 414, 415, 417, 421, 422, 423, 424, 425, 426, 428, 429, 451, 500,
+        501, 502, 503, 504, 505, 506, 507, 508, 510, 511, 0
+    };
     static const storing_case understood[] = {
         { "Cache-Control: max-age=60, no-store, must-understand", PLAIN, NULL,
           0 },
         { NULL, 0, NULL, 0 }
     };
 
-    check_storing(299, cases);
-    check_storing(499, cases);
-    check_storing(599, cases);
-    check_storing(404, understood);
-    check_storing(451, understood);
-    check_storing(511, understood);
+    for (int status = 200; status < 600; status++) {
+        if (is_one_of(status, refused)) {
+            continue;
+        }
+        check_storing(status,
+                      is_one_of(status, registered) ? understood : cases);
+    }
 }
 END_TEST
 
@@ -314,6 +336,11 @@ START_TEST(private_requests_need_the_backends_own_permission)
         { AUTHORIZED, "Cache-Control: proxy-revalidate, max-age=9", PLAIN, 0 },
         { AUTHORIZED, "Cache-Control: must-revalidate, max-age=9", OVERRIDDEN,
           0 },
+        { AUTHORIZED, FRESH, PUBLICIZED, 0 },
+        { AUTHORIZED, "Cache-Control: private", PUBLICIZED, 0 },
+        { AUTHORIZED, "Cache-Control: public", PUBLICIZED, 1 },
+        { OTHERWISE, FRESH, PUBLICIZED, 0 },
+        { OTHERWISE, "Cache-Control: public", OVERRIDDEN, 1 },
         { OTHERWISE, FRESH, PLAIN, 0 },
         { OTHERWISE, FRESH, OVERRIDDEN, 0 },
         { OTHERWISE, "Cache-Control: public, max-age=9", PLAIN, 1 },

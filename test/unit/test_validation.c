@@ -43,6 +43,8 @@ START_TEST(a_fetch_asks_with_our_validators_not_the_clients)
           "Accept-Encoding: identity\nIf-None-Match: \"b\"" },
         { "If-None-Match: \"z\"", 404, "ETag: \"a\"\nLast-Modified: " EARLIER,
           NULL, "Accept-Encoding: identity" },
+        { "", 299, "ETag: \"a\"", NULL,
+          "Accept-Encoding: identity\nIf-None-Match: \"a\"" },
         { "", 301, "ETag: \"a\"", NULL, "Accept-Encoding: identity" },
         { "", 200, "A: 1", NULL, "Accept-Encoding: identity" },
     };
