@@ -136,6 +136,7 @@ void etg_validation_decide(etg_storable *decision,
     }
     else if (decision->vary == NULL) {
         decision->reason = "vary-star";
+        decision->uncacheable = 1;
     }
     else if (!etg_may_serve_private(decision->freshness.flags,
                                     request->privacy)) {

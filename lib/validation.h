@@ -48,9 +48,10 @@ apr_table_t *etg_validation_update(const etg_stored_response *stored,
  * backend had said it. So where `fresh` carries no Cache-Control and no
  * targeted field, the stored permission for private requests and, unless an
  * override, a new Expires or the heuristic says otherwise, the stored
- * lifetime and flags stay. If the answer is no, the stored response must go;
- * whether this request may be answered with it is the caller's to know (it
- * may, it was just validated for it).
+ * lifetime and flags stay. Whatever the answer, this request may be answered
+ * with the response: it was just validated for it. If it is no, the update is
+ * not stored, and if it is uncacheable the stored response must go as well
+ * (otherwise only this request was in the way).
  */
 void etg_validation_decide(etg_storable *decision,
                            const etg_stored_response *stored,

@@ -258,6 +258,10 @@ static void check_renewal(const renewal_case *c, unsigned privacy,
     ck_assert_msg(decision.yes == (c->reason == NULL), "case %u: %s", i,
                   decision.reason);
     ck_assert_pstr_eq(decision.reason, c->reason);
+    /* What only this request is in the way of has "request" in its reason. */
+    ck_assert_msg(decision.uncacheable
+                  == (c->reason != NULL && strstr(c->reason, "request")
+                      == NULL), "case %u: uncacheable", i);
     ck_assert_msg(decision.freshness.flags == c->new_flags, "case %u: %x", i,
                   decision.freshness.flags);
     ck_assert_msg(decision.freshness.lifetime == c->lifetime * SECOND,
