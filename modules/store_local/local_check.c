@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * local_check.c: reads the store through before the first child opens it.
+ *
+ * LMDB trusts its pages: a file damaged from outside can make it read
+ * anywhere. So at a start that finds nobody else in the folder a process of
+ * its own opens it, as the children's user, and walks over every row. If it
+ * dies or finds nonsense, the folder is condemned and a new one is made. It
+ * also puts right what a killed child may have left: bytes in use by files,
+ * files without a row, segments between two states.
+ */
+#include "local_store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_USABLE 0
+#define EXIT_DAMAGED 3
+#define EXIT_UNUSABLE 4
+
+static int run_apart(etg_store *store, int condemn);
+static int check_here(etg_store *store, int condemn);
+static int become_owner(const etg_store_env *host);
+static int everything_walk(etg_store *store);
+static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
+                         uint64_t *last);
+static int files_count(etg_store *store, MDB_txn *txn);
+static void files_sweep(etg_store *store, MDB_txn *txn);
+static void orphans_remove(etg_store *store, MDB_txn *txn,
+                           const char *folder);
+static void segments_settle(etg_store *store);
+
+apr_status_t etg_local_check(etg_store *store)
+{
+    int result = run_apart(store, 0);
+    if (result != EXIT_USABLE && result != EXIT_UNUSABLE) {
+        etg_log_write(&store->host->log, ETG_LOG_ERROR, 0,
+                      ETGLOGNO(0316) "local store: the newest folder in %s is "
+                      "damaged; the cache starts with a new one, empty",
+                      store->dir);
+        result = run_apart(store, 1);
+    }
+    return result == EXIT_USABLE ? APR_SUCCESS : APR_EGENERAL;
+}
+
+static int run_apart(etg_store *store, int condemn)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid < 0) {
+        return EXIT_UNUSABLE;
+    }
+    if (pid == 0) {
+        struct rlimit none = { 0, 0 };
+        setrlimit(RLIMIT_CORE, &none);
+        signal(SIGSEGV, SIG_DFL);
+        signal(SIGBUS, SIG_DFL);
+        signal(SIGABRT, SIG_DFL);
+        _exit(become_owner(store->host) ? check_here(store, condemn)
+                                        : EXIT_UNUSABLE);
+    }
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR) {
+            return EXIT_UNUSABLE;
+        }
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_DAMAGED;
+}
+
+static int check_here(etg_store *store, int condemn)
+{
+    if (etg_local_folder_open(store, condemn) != APR_SUCCESS) {
+        return EXIT_UNUSABLE;
+    }
+    if (!etg_local_folder_is_alone(store)) {
+        return EXIT_USABLE;    /* its users would have noticed */
+    }
+    if (etg_local_segments_open(store) != APR_SUCCESS) {
+        return EXIT_UNUSABLE;
+    }
+    apr_status_t rv = etg_local_env_open(store);
+    if (rv != APR_SUCCESS) {
+        return atomic_load(&store->control->damaged) ? EXIT_DAMAGED
+                                                     : EXIT_UNUSABLE;
+    }
+    if (everything_walk(store) != MDB_SUCCESS) {
+        return EXIT_DAMAGED;
+    }
+    segments_settle(store);
+    etg_local_env_close(store);
+    etg_local_segments_close(store);
+    etg_local_folder_close(store);
+    return EXIT_USABLE;
+}
+
+static int become_owner(const etg_store_env *host)
+{
+    if (geteuid() != 0 || host->owner == 0) {
+        return 1;
+    }
+    return setgroups(0, NULL) == 0 && setgid(host->group) == 0
+        && setuid(host->owner) == 0;
+}
+
+static int everything_walk(etg_store *store)
+{
+    MDB_txn *txn;
+    uint64_t last_record = 0;
+    uint64_t last_file = 0;
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (rc != MDB_SUCCESS) {
+        return rc;
+    }
+    rc = database_walk(txn, store->records, ETG_LOCAL_RECORD_HEAD,
+                       &last_record);
+    if (rc == MDB_SUCCESS) {
+        rc = database_walk(txn, store->index, 12, NULL);
+    }
+    if (rc == MDB_SUCCESS) {
+        rc = database_walk(txn, store->files, sizeof(etg_local_file_row),
+                           &last_file);
+    }
+    /* Sequence numbers are handed out by the control file. */
+    if (rc == MDB_SUCCESS
+        && (last_record > atomic_load(&store->control->record_seq)
+            || (last_file > 0
+                && last_file - ETG_LOCAL_FILE_PLACE
+                   > atomic_load(&store->control->file_seq)))) {
+        rc = MDB_CORRUPTED;
+    }
+    if (rc == MDB_SUCCESS) {
+        rc = files_count(store, txn);
+    }
+    if (rc == MDB_SUCCESS) {
+        files_sweep(store, txn);
+    }
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+/* Touches every byte of every row; `last` set: eight-byte keys in rising
+ * order. */
+static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
+                         uint64_t *last)
+{
+    MDB_cursor *cursor;
+    MDB_val key, data;
+    volatile unsigned char touched = 0;
+    int rc = mdb_cursor_open(txn, dbi, &cursor);
+    if (rc != MDB_SUCCESS) {
+        return rc;
+    }
+    rc = mdb_cursor_get(cursor, &key, &data, MDB_FIRST);
+    while (rc == MDB_SUCCESS) {
+        uint64_t number = 0;
+        const unsigned char *bytes = data.mv_data;
+        if (data.mv_size < least
+            || (last != NULL && key.mv_size != sizeof(number))) {
+            return MDB_CORRUPTED;
+        }
+        for (apr_size_t i = 0; i < data.mv_size; i += 64) {
+            touched ^= bytes[i];
+        }
+        if (last != NULL) {
+            memcpy(&number, key.mv_data, sizeof(number));
+            if (number <= *last) {
+                return MDB_CORRUPTED;
+            }
+            *last = number;
+        }
+        rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
+}
+
+static int files_count(etg_store *store, MDB_txn *txn)
+{
+    MDB_cursor *cursor;
+    MDB_val key, data;
+    uint64_t bytes = 0;
+    int rc = mdb_cursor_open(txn, store->files, &cursor);
+    if (rc != MDB_SUCCESS) {
+        return rc;
+    }
+    rc = mdb_cursor_get(cursor, &key, &data, MDB_FIRST);
+    while (rc == MDB_SUCCESS) {
+        etg_local_file_row row;
+        memcpy(&row, data.mv_data, sizeof(row));
+        bytes += etg_local_file_cost(row.length);
+        rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    atomic_store(&store->control->file_bytes, bytes);
+    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
+}
+
+static void files_sweep(etg_store *store, MDB_txn *txn)
+{
+    char path[ETG_LOCAL_PATH_BYTES + 300];
+    snprintf(path, sizeof(path), "%s/body", store->folder);
+    DIR *dir = opendir(path);
+    if (dir == NULL) {
+        return;
+    }
+    struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL) {
+        if (strlen(entry->d_name) == 2 && entry->d_name[0] != '.') {
+            snprintf(path, sizeof(path), "%s/body/%s", store->folder,
+                     entry->d_name);
+            orphans_remove(store, txn, path);
+        }
+    }
+    closedir(dir);
+}
+
+static int hex_parse(const char *hex, etg_entity_id *id)
+{
+    for (unsigned int i = 0; i < sizeof(id->bytes); i++) {
+        unsigned int byte;
+        if (sscanf(hex + 2 * i, "%2x", &byte) != 1) {
+            return 0;
+        }
+        id->bytes[i] = (unsigned char)byte;
+    }
+    return 1;
+}
+
+static void orphans_remove(etg_store *store, MDB_txn *txn, const char *folder)
+{
+    DIR *dir = opendir(folder);
+    MDB_cursor *cursor;
+    if (dir == NULL) {
+        return;
+    }
+    if (mdb_cursor_open(txn, store->index, &cursor) != MDB_SUCCESS) {
+        closedir(dir);
+        return;
+    }
+    struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL) {
+        char path[ETG_LOCAL_PATH_BYTES + 600];
+        etg_entity_id id;
+        uint64_t place;
+        etg_local_body_probe probe = { store, txn, &id };
+        if (strlen(entry->d_name) != 64 || !hex_parse(entry->d_name, &id)) {
+            continue;
+        }
+        if (etg_local_index_find(cursor, ETG_LOCAL_ENTITY,
+                                 etg_local_id_hash(&id), etg_local_body_is,
+                                 &probe, &place) == MDB_NOTFOUND) {
+            snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+            unlink(path);
+        }
+    }
+    mdb_cursor_close(cursor);
+    closedir(dir);
+}
+
+static void segments_settle(etg_store *store)
+{
+    etg_local_control *control = store->control;
+    uint32_t allocated = 0;
+    uint32_t active = atomic_load(&control->active);
+    for (uint32_t i = 0; i < store->geometry.segment_count; i++) {
+        etg_local_segment *segment = &control->segments[i];
+        uint32_t state = atomic_load(&segment->state);
+        if (state == ETG_LOCAL_SEGMENT_ACTIVE && active != i + 1) {
+            state = ETG_LOCAL_SEGMENT_SEALED;
+        }
+        if (state > ETG_LOCAL_SEGMENT_SEALED
+            || atomic_load(&segment->used) > store->geometry.segment_bytes) {
+            state = ETG_LOCAL_SEGMENT_SEALED;
+            atomic_store(&segment->used, store->geometry.segment_bytes);
+        }
+        atomic_store(&segment->state, state);
+        allocated += state != ETG_LOCAL_SEGMENT_HOLE;
+    }
+    atomic_store(&control->allocated, allocated);
+    if (active > store->geometry.segment_count) {
+        atomic_store(&control->active, 0);
+    }
+}
