@@ -28,8 +28,6 @@
 
 #include "lib/record.h"
 
-#define VERSION 1
-
 #define SPEC_BITS 0x0fu
 #define HAS_VARY 0x10u
 #define HAS_ETAG 0x20u
@@ -91,7 +89,7 @@ apr_status_t etg_primary_pack(const etg_primary *primary, apr_pool_t *p,
     if (primary->invalidated_at < 0 || primary->purged_at < 0) {
         return APR_EINVAL;
     }
-    etg_record_begin(&writer, ETG_RECORD_PRIMARY, VERSION,
+    etg_record_begin(&writer, ETG_RECORD_PRIMARY, ETG_PRIMARY_VERSION,
                      primary->key_length + 64 * (primary->row_count + 1), p);
     etg_record_put_fixed64(&writer, primary->generation);
     etg_record_put_number(&writer, (apr_uint64_t)primary->invalidated_at);
@@ -122,7 +120,7 @@ apr_status_t etg_primary_unpack(etg_bytes record, apr_pool_t *p,
     etg_record_reader reader;
     etg_primary read;
     apr_status_t rv = etg_record_open(&reader, record, ETG_RECORD_PRIMARY,
-                                      VERSION);
+                                      ETG_PRIMARY_VERSION);
 
     if (rv != APR_SUCCESS) {
         return rv;

@@ -13,6 +13,9 @@
 #include "etg_bytes.h"
 #include "lib/vary.h"
 
+/* The record's version; another one does not parse. */
+#define ETG_PRIMARY_VERSION 1
+
 #define ETG_PRIMARY_ROWS_MAX 1024   /* the format's limit, not MaxVariants */
 #define ETG_PRIMARY_SPECS_MAX 16    /* distinct Vary fields kept */
 
@@ -29,8 +32,9 @@ typedef struct etg_primary {
     const char *key;            /* full key text */
     apr_size_t key_length;
     apr_uint64_t generation;    /* never 0; time-based, never reused */
-    apr_time_t invalidated_at;  /* responses received or requested at or before: not usable
-                                 * without validation, not even stale; 0: never */
+    apr_time_t invalidated_at;  /* what was requested or received then or
+                                 * before is not used without validation,
+                                 * not even stale; 0: never */
     apr_time_t purged_at;       /* likewise, but stale rules apply (soft) */
     const char *specs[ETG_PRIMARY_SPECS_MAX]; /* etg_vary_names forms */
     unsigned spec_count;
@@ -38,13 +42,16 @@ typedef struct etg_primary {
     unsigned row_count;
 } etg_primary;
 
-/* A new primary for `key`, generation made from `now` and greater than
- * `older_than` (0 if there was none). */
+/* A new primary for `key`: no specs, no rows; its generation is made from
+ * `now` and random low bits, and greater than `older_than` (0 if there was
+ * none). */
 void etg_primary_init(etg_primary *primary, const char *key,
                       apr_size_t key_length, apr_time_t now,
                       apr_uint64_t older_than);
 
-/* The record, in `p`. */
+/* The record, in `p`. APR_ENOSPC if a limit of the format is passed (rows,
+ * specs, 16 KB of key); APR_EINVAL for a row of no spec, a negative time of
+ * invalidation or purge, a time beyond ±2^61 µs, or CR or LF in an etag. */
 apr_status_t etg_primary_pack(const etg_primary *primary, apr_pool_t *p,
                               etg_bytes *record);
 
@@ -53,9 +60,11 @@ apr_status_t etg_primary_pack(const etg_primary *primary, apr_pool_t *p,
 apr_status_t etg_primary_unpack(etg_bytes record, apr_pool_t *p,
                                 etg_primary *primary);
 
-/* Adds or replaces the row (spec, vary) and moves it to the front. Rows past
- * `max_rows`, rows expired at `now` and specs no row names any more go;
- * *dropped counts live rows that the limit pushed out. Allocates in `p`. */
+/* Adds or replaces the row (spec, vary) and moves it to the front; row->spec
+ * is not read. Rows past `max_rows` (the new one always stays), rows expired
+ * at `now`, the rows of a spec too many and specs no row names any more go;
+ * *dropped counts live rows that a limit pushed out. Allocates in `p`, where
+ * copies of `spec` and the new row's etag are. Never fails. */
 apr_status_t etg_primary_put(etg_primary *primary, const char *spec,
                              const etg_primary_row *row, unsigned max_rows,
                              apr_time_t now, apr_pool_t *p,

@@ -33,8 +33,6 @@
 #include "lib/field_words.h"
 #include "lib/record.h"
 
-#define VERSION 1
-
 #define HAS_BODY 1u
 #define HAS_VARY 2u
 #define HAS_LINE 4u
@@ -92,7 +90,8 @@ apr_status_t etg_stored_response_pack(const etg_stored_response *response,
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    etg_record_begin(&writer, ETG_RECORD_RESPONSE, VERSION,
+    etg_record_begin(&writer, ETG_RECORD_RESPONSE,
+                     ETG_STORED_RESPONSE_VERSION,
                      512 + response->key_length, p);
     put_numbers(&writer, response);
     etg_record_put_text(&writer, response->key, response->key_length);
@@ -106,7 +105,7 @@ apr_status_t etg_stored_response_unpack(etg_bytes record, apr_pool_t *p,
     etg_record_reader reader;
     etg_stored_response read;
     apr_status_t rv = etg_record_open(&reader, record, ETG_RECORD_RESPONSE,
-                                      VERSION);
+                                      ETG_STORED_RESPONSE_VERSION);
 
     if (rv != APR_SUCCESS) {
         return rv;

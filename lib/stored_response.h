@@ -16,6 +16,9 @@
 #include "etg_store.h"
 #include "lib/vary.h"
 
+/* The record's version; another one does not parse. */
+#define ETG_STORED_RESPONSE_VERSION 1
+
 #define ETG_FRESH_NO_CACHE          0x0001u /* validate before every use */
 #define ETG_FRESH_MUST_REVALIDATE   0x0002u /* never stale: must-revalidate,
                                              * proxy-revalidate, s-maxage */
@@ -64,15 +67,18 @@ typedef struct etg_stored_response {
 } etg_stored_response;
 
 /* The record, in `p`. APR_ENOSPC if a limit of the format is passed (64 KB of
- * fields, 16 KB of key, 512 fields): the response is not stored then. */
+ * fields, 16 KB of key, 512 fields), APR_EINVAL for what a response cannot
+ * have (a name that is no token, CR or LF in a value, a status outside 100 to
+ * 999, etag or last_modified that is no such field's value, a time beyond
+ * ±2^61 µs): the response is not stored then. */
 apr_status_t etg_stored_response_pack(const etg_stored_response *response,
                                       apr_pool_t *p, etg_bytes *record);
 
 /* Reads a record; strings point into it, so it must live as long as *response
- * and be writable by nobody. One allocation in `p` for the field rows.
- * APR_EINVAL for whatever does not parse: magic, version, checksum, lengths,
- * an unterminated string, a field name that is no token, a value with CR, LF
- * or NUL. */
+ * and be writable by nobody; names and values that were stored as codes are
+ * static, dates are written into `p`. One allocation in `p`. APR_EINVAL for
+ * whatever does not parse: magic, version, checksum, lengths, an unterminated
+ * string, a field name that is no token, a value with CR, LF or NUL. */
 apr_status_t etg_stored_response_unpack(etg_bytes record, apr_pool_t *p,
                                         etg_stored_response *response);
 
