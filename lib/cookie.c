@@ -17,6 +17,7 @@
 static int next_pair(const char **rest, etg_bytes *pair);
 static int is_ignored(etg_bytes pair, const apr_array_header_t *patterns,
                       apr_pool_t *p);
+static int may_be_several(etg_bytes pair);
 
 const char *etg_cookie_without(const char *value,
                                const apr_array_header_t *patterns,
@@ -82,6 +83,9 @@ static int is_ignored(etg_bytes pair, const apr_array_header_t *patterns,
     const char *name;
     int i;
 
+    if (may_be_several(pair)) {
+        return 0;
+    }
     equals = memchr(pair.data, '=', pair.length);
     if (equals != NULL) {
         pair.length = equals - pair.data;
@@ -92,6 +96,19 @@ static int is_ignored(etg_bytes pair, const apr_array_header_t *patterns,
         const char *pattern = APR_ARRAY_IDX(patterns, i, const char *);
 
         if (apr_fnmatch(pattern, name, 0) == APR_SUCCESS) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* httpd joins several Cookie lines with ", ", which no cookie may hold. */
+static int may_be_several(etg_bytes pair)
+{
+    apr_size_t i;
+
+    for (i = 0; i + 1 < pair.length; i++) {
+        if (pair.data[i] == ',' && pair.data[i + 1] == ' ') {
             return 1;
         }
     }

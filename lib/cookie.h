@@ -9,8 +9,9 @@
 /* The Cookie value without the cookies whose name matches one of `patterns`
  * (const char * rows, shell patterns, case-sensitive; NULL: none), order
  * kept. NULL if no cookie is left or value is NULL; `value` itself if nothing
- * was removed. A cookie without "=" is a name. Join several lines with "; "
- * first (etg_field_joined). */
+ * was removed. A cookie without "=" is a name. Several lines are to be joined
+ * with "; " first (etg_field_joined); what httpd itself has joined with ", "
+ * is kept, as a session may hide in it. */
 const char *etg_cookie_without(const char *value,
                                const apr_array_header_t *patterns,
                                apr_pool_t *p);

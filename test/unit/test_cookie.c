@@ -76,6 +76,14 @@ START_TEST(test_a_value_is_never_taken_for_a_name)
 }
 END_TEST
 
+START_TEST(test_lines_that_httpd_joined_are_kept)
+{
+    ck_assert_str_eq(left_of("_ga=1, session=2"), "_ga=1, session=2");
+    ck_assert_str_eq(left_of("_ga=1, session=2; _gat=3"), "_ga=1, session=2");
+    ck_assert_ptr_null(left_of("_ga=1,2"));
+}
+END_TEST
+
 START_TEST(test_a_cookie_without_equals_sign_is_a_name)
 {
     ck_assert_str_eq(left_of("_ga; a"), "a");
@@ -96,6 +104,7 @@ int main(void)
     tcase_add_test(tests, test_the_value_itself_if_nothing_was_removed);
     tcase_add_test(tests, test_patterns_mean_the_whole_name_in_its_case);
     tcase_add_test(tests, test_a_value_is_never_taken_for_a_name);
+    tcase_add_test(tests, test_lines_that_httpd_joined_are_kept);
     tcase_add_test(tests, test_a_cookie_without_equals_sign_is_a_name);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
