@@ -20,6 +20,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <apr_fnmatch.h>
 #include <apr_lib.h>
@@ -72,6 +73,7 @@ static char *decoded_name(const parameter *one, apr_pool_t *p);
 static int order_parameters(const void *a, const void *b);
 static etg_bytes joined(const apr_array_header_t *parameters,
                         apr_size_t at_most, apr_pool_t *p);
+static unsigned steering_of(const apr_table_t *request_fields);
 static unsigned add_field(keyed_field *fields, unsigned count,
                           const char *name, const apr_table_t *request_fields,
                           apr_pool_t *p);
@@ -93,6 +95,7 @@ void etg_cache_key_make(etg_cache_key *key, const char *scheme,
     keyed_field *fields = usual_fields;
     key_parts parts;
     apr_size_t path_at;
+    unsigned steers;
     int is_same;
     int i;
 
@@ -106,9 +109,12 @@ void etg_cache_key_make(etg_cache_key *key, const char *scheme,
         fields = apr_palloc(p, ((apr_size_t)rules->headers->nelts + STEERING)
                                    * sizeof(*fields));
     }
-    for (i = 0; i < STEERING; i++) {
-        parts.field_count = add_field(fields, parts.field_count, steering[i],
-                                      request_fields, p);
+    steers = steering_of(request_fields);
+    for (i = 0; steers >> i != 0; i++) {
+        if (steers >> i & 1) {
+            parts.field_count = add_field(fields, parts.field_count,
+                                          steering[i], request_fields, p);
+        }
     }
     for (i = 0; rules->headers != NULL && i < rules->headers->nelts; i++) {
         parts.field_count = add_field(
@@ -340,6 +346,30 @@ static etg_bytes joined(const apr_array_header_t *parameters,
     query.data = (const unsigned char *)text;
     query.length = (apr_size_t)(to - text);
     return query;
+}
+
+/* Which rows of `steering` the request has, as bits: one look at each field
+ * instead of a search for each row, as most requests have none. */
+static unsigned steering_of(const apr_table_t *request_fields)
+{
+    const apr_array_header_t *rows = apr_table_elts(request_fields);
+    unsigned found = 0;
+    int i;
+
+    for (i = 0; i < rows->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(rows, i, apr_table_entry_t).key;
+        unsigned row;
+
+        if ((name[0] | 0x20) != 'f' && (name[0] | 0x20) != 'x') {
+            continue;
+        }
+        for (row = 0; row < STEERING; row++) {
+            if (strcasecmp(name, steering[row]) == 0) {
+                found |= 1u << row;
+            }
+        }
+    }
+    return found;
 }
 
 /* Adds the field if the request has it. Returns how many there are then. */
