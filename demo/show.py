@@ -276,6 +276,11 @@ class Demo:
             "a page that is stored but stale is answered all the same: %s"
             % cache_status(answer), answer.status == 200
             and answer.body == stored.body, "status %d" % answer.status)
+        answer = self.etagere.ask(page)
+        self.claims.say(
+            "and still counts as stale: %s" % cache_status(answer),
+            answer.status == 200 and "ttl=-" in cache_status(answer)
+            and "stored" not in cache_status(answer))
         answer = self.etagere.ask("/api/products?page=77")
         self.claims.say("a page that is not stored is an error: %d"
                         % answer.status, answer.status in (502, 503, 504))
