@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_stored_response_refused.c: what is not stored, and records that were
+ * damaged or made up.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <check.h>
+
+#include "test/unit/damaged_record.h"
+#include "test/unit/usual_response.h"
+
+static apr_pool_t *pool;
+
+static void set_up(void)
+{
+    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
+    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
+}
+
+static void tear_down(void)
+{
+    apr_pool_destroy(pool);
+    apr_terminate();
+}
+
+static etg_bytes packed(const etg_stored_response *response)
+{
+    etg_bytes record = { NULL, 0 };
+
+    ck_assert_int_eq(etg_stored_response_pack(response, pool, &record),
+                     APR_SUCCESS);
+    return record;
+}
+
+static etg_stored_response there_and_back(const etg_stored_response *response)
+{
+    etg_stored_response back;
+
+    memset(&back, 0x5A, sizeof(back));
+    ck_assert_int_eq(etg_stored_response_unpack(packed(response), pool,
+                                                &back),
+                     APR_SUCCESS);
+    return back;
+}
+
+static int parses(etg_bytes record)
+{
+    etg_stored_response back;
+    apr_status_t rv = etg_stored_response_unpack(record, pool, &back);
+
+    ck_assert(rv == APR_SUCCESS || rv == APR_EINVAL);
+    return rv == APR_SUCCESS;
+}
+
+START_TEST(test_times_out_of_all_proportion_are_not_stored)
+{
+    etg_stored_response response = usual_response();
+    etg_bytes record = { NULL, 0 };
+
+    response.freshness.lifetime = APR_INT64_MAX;
+    ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                     APR_EINVAL);
+    response = usual_response();
+    response.requested_at = APR_INT64_MIN;
+    ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                     APR_EINVAL);
+    ck_assert_ptr_null(record.data);
+}
+END_TEST
+
+START_TEST(test_what_is_no_field_is_not_stored)
+{
+    static const etg_field bad[] = {
+        { "", "x" }, { "X A", "x" }, { "X:", "x" }, { "X\n", "x" },
+        { "X\xC3\xA4", "x" }, { "X", "a\rb" }, { "X", "a\nb" }, { "X", "\n" },
+        { "X", "1234567890\n" }, { "X", "1234567\n" }, { "X", "12345678\r" },
+    };
+    unsigned i;
+
+    for (i = 0; i < ROWS(bad); i++) {
+        etg_stored_response response = usual_response();
+        etg_bytes record = { NULL, 0 };
+
+        set_fields(&response, &bad[i], 1);
+        ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                         APR_EINVAL);
+        ck_assert_ptr_null(record.data);
+    }
+}
+END_TEST
+
+START_TEST(test_a_bad_status_or_validator_is_not_stored)
+{
+    etg_stored_response response = usual_response();
+    etg_bytes record;
+
+    response.status_line = "200 O\nK";
+    ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                     APR_EINVAL);
+    response = usual_response();
+    response.status = 1000;
+    ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                     APR_EINVAL);
+    response = usual_response();
+    response.etag = "\"in no field\"";
+    ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                     APR_EINVAL);
+}
+END_TEST
+
+static char *filled(apr_size_t length)
+{
+    char *text = apr_palloc(pool, length + 1);
+
+    memset(text, 'v', length);
+    text[length] = '\0';
+    return text;
+}
+
+START_TEST(test_the_limits_of_the_format_are_kept)
+{
+    etg_stored_response response = usual_response();
+    etg_field *fields = apr_palloc(pool, 513 * sizeof(*fields));
+    etg_field large = { "X", filled(65535) };
+    etg_stored_response back;
+    etg_bytes record;
+    unsigned i;
+
+    for (i = 0; i < 513; i++) {
+        fields[i].name = "X-Row";
+        fields[i].value = apr_itoa(pool, (int)i);
+    }
+    set_fields(&response, fields, 512);
+    back = there_and_back(&response);
+    assert_same(&response, &back);
+    response.field_count = 513;
+    ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                     APR_ENOSPC);
+    set_fields(&response, &large, 1);
+    back = there_and_back(&response);
+    assert_same(&response, &back);
+    large.value = filled(65536);
+    ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                     APR_ENOSPC);
+    response = usual_response();
+    response.key = filled(16384);
+    response.key_length = 16384;
+    back = there_and_back(&response);
+    assert_same(&response, &back);
+    response.key = filled(16385);
+    response.key_length = 16385;
+    ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                     APR_ENOSPC);
+}
+END_TEST
+
+START_TEST(test_no_part_of_a_record_parses)
+{
+    etg_stored_response response = usual_response();
+    etg_bytes record = packed(&response);
+    apr_size_t length;
+
+    for (length = 0; length < record.length; length++) {
+        /* A copy of exactly this size, so that a sanitizer sees a read
+         * behind it. */
+        unsigned char *copy = malloc(length + 1);
+        etg_bytes part = { copy, length };
+
+        memcpy(copy, record.data, length);
+        ck_assert(!parses(part));
+        free(copy);
+    }
+    ck_assert(!parses((etg_bytes){ NULL, 0 }));
+    ck_assert(parses(record));
+}
+END_TEST
+
+START_TEST(test_no_bit_can_flip_unseen)
+{
+    etg_stored_response response = usual_response();
+    etg_bytes record = packed(&response);
+    unsigned char *copy = apr_pmemdup(pool, record.data, record.length);
+    apr_size_t bit;
+
+    for (bit = 0; bit < 8 * record.length; bit++) {
+        copy[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        ck_assert(!parses((etg_bytes){ copy, record.length }));
+        copy[bit / 8] ^= (unsigned char)(1 << bit % 8);
+    }
+}
+END_TEST
+
+START_TEST(test_a_refused_record_leaves_the_result_alone)
+{
+    etg_stored_response back;
+    etg_stored_response untouched;
+
+    memset(&back, 0x5A, sizeof(back));
+    memset(&untouched, 0x5A, sizeof(untouched));
+    ck_assert_int_eq(etg_stored_response_unpack(
+                         (etg_bytes){ (const unsigned char *)"nothing", 7 },
+                         pool, &back),
+                     APR_EINVAL);
+    ck_assert_mem_eq(&back, &untouched, sizeof(back));
+}
+END_TEST
+
+/* The smallest record with one field, so that its bytes are easy to find. */
+static etg_bytes one_field(const char *name, const char *value)
+{
+    etg_stored_response response = usual_response();
+    etg_field *field = apr_palloc(pool, sizeof(*field));
+
+    field->name = name;
+    field->value = value;
+    set_fields(&response, field, 1);
+    return packed(&response);
+}
+
+static int parses_with(etg_bytes record, apr_size_t from_end,
+                       unsigned char byte)
+{
+    unsigned char *copy = apr_pmemdup(pool, record.data, record.length);
+
+    copy[record.length - 8 - from_end] = byte;
+    return parses(resealed(copy, record.length, pool));
+}
+
+START_TEST(test_a_made_up_record_cannot_split_a_response)
+{
+    /* ... 0 · 3 "X-Y" NUL · 2*3 "abc" NUL · checksum */
+    etg_bytes record = one_field("X-Y", "abc");
+
+    ck_assert(parses_with(record, 1, '\0'));
+    ck_assert(!parses_with(record, 1, 'x'));   /* value not terminated */
+    ck_assert(!parses_with(record, 2, '\0'));  /* terminated too early */
+    ck_assert(!parses_with(record, 2, '\n'));
+    ck_assert(!parses_with(record, 3, '\r'));
+    ck_assert(parses_with(record, 3, '\t'));
+    ck_assert(!parses_with(record, 5, 2 * 4)); /* beyond the payload */
+    ck_assert(!parses_with(record, 5, 0xff));
+    ck_assert(!parses_with(record, 5, 127));   /* no such value */
+    ck_assert(!parses_with(record, 6, 'x'));   /* name not terminated */
+    ck_assert(!parses_with(record, 7, ' '));
+    ck_assert(!parses_with(record, 8, '\n'));
+    ck_assert(!parses_with(record, 8, ':'));
+    ck_assert(parses_with(record, 8, '_'));
+    ck_assert(!parses_with(record, 10, 0));    /* no name at all */
+    ck_assert(!parses_with(record, 11, 127));  /* no such name */
+    ck_assert(!parses_with(record, 12, 2));    /* Last-Modified of no field */
+    ck_assert(parses_with(record, 12, 1));
+    ck_assert(!parses_with(record, 14, 2));    /* more dates than fields */
+    ck_assert(!parses_with(record, 15, 0));    /* fewer fields than bytes */
+    ck_assert(!parses_with(record, 15, 2));
+}
+END_TEST
+
+START_TEST(test_a_date_needs_the_room_it_announced)
+{
+    /* ... fields 1 · dates 1 · 0 · 0 · code · head 1 · time · checksum */
+    etg_bytes record = one_field("Date", "Sat, 22 Nov 2025 16:00:00 GMT");
+
+    ck_assert(parses_with(record, 1, 4));      /* another whole second */
+    ck_assert(!parses_with(record, 1, 5));     /* no whole second */
+    ck_assert(!parses_with(record, 6, 0));
+    ck_assert(parses_with(record, 6, 1));
+}
+END_TEST
+
+START_TEST(test_damaged_records_neither_crash_nor_parse)
+{
+    etg_stored_response response = usual_response();
+    etg_bytes record = packed(&response);
+    unsigned char *copy = malloc(record.length);
+    apr_uint32_t state = 2509;
+    unsigned parsed = 0;
+    unsigned round;
+
+    for (round = 0; round < 20000; round++) {
+        memcpy(copy, record.data, record.length);
+        damage(copy, record.length, &state);
+        if (memcmp(copy, record.data, record.length) != 0) {
+            parsed += parses((etg_bytes){ copy, record.length }) != 0;
+        }
+    }
+    free(copy);
+    ck_assert_uint_eq(parsed, 0);
+}
+END_TEST
+
+START_TEST(test_made_up_records_are_refused_or_can_be_stored_again)
+{
+    etg_stored_response response = usual_response();
+    etg_bytes record = packed(&response);
+    apr_uint32_t state = 42;
+    apr_pool_t *whole = pool;
+    unsigned parsed = 0;
+    unsigned round;
+
+    ck_assert_int_eq(apr_pool_create(&pool, whole), APR_SUCCESS);
+    for (round = 0; round < 20000; round++) {
+        unsigned char *copy = apr_pmemdup(pool, record.data, record.length);
+        etg_stored_response once;
+        etg_bytes made_up;
+
+        damage(copy + 6, record.length - 14, &state);
+        made_up = resealed(copy, record.length, pool);
+        if (parses(made_up)) {
+            etg_bytes again;
+
+            parsed++;
+            ck_assert_int_eq(etg_stored_response_unpack(made_up, pool, &once),
+                             APR_SUCCESS);
+            if (etg_stored_response_pack(&once, pool, &again)
+                == APR_SUCCESS) {
+                etg_stored_response twice = there_and_back(&once);
+
+                assert_same(&once, &twice);
+            }
+        }
+        apr_pool_clear(pool);
+    }
+    pool = whole;
+    /* Otherwise nothing behind the checksum was tried. */
+    ck_assert_uint_gt(parsed, 1000);
+    ck_assert_uint_lt(parsed, 19000);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("stored_response_refused");
+    TCase *cases = tcase_create("stored_response_refused");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_set_timeout(cases, 60);
+    tcase_add_test(cases, test_times_out_of_all_proportion_are_not_stored);
+    tcase_add_test(cases, test_what_is_no_field_is_not_stored);
+    tcase_add_test(cases, test_a_bad_status_or_validator_is_not_stored);
+    tcase_add_test(cases, test_the_limits_of_the_format_are_kept);
+    tcase_add_test(cases, test_no_part_of_a_record_parses);
+    tcase_add_test(cases, test_no_bit_can_flip_unseen);
+    tcase_add_test(cases, test_a_refused_record_leaves_the_result_alone);
+    tcase_add_test(cases, test_a_made_up_record_cannot_split_a_response);
+    tcase_add_test(cases, test_a_date_needs_the_room_it_announced);
+    tcase_add_test(cases, test_damaged_records_neither_crash_nor_parse);
+    tcase_add_test(cases,
+                   test_made_up_records_are_refused_or_can_be_stored_again);
+    suite_add_tcase(suite, cases);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
