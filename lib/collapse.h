@@ -8,7 +8,8 @@
  * that a reused pid is not mistaken), a ticket number, the count of
  * followers, and a futex word that changes when the fetch ends. A second
  * table remembers uncacheable keys until a time. Short sections only are
- * under locks, which survive the death of their holder.
+ * under locks, which survive the death of their holder. Layout and order of
+ * writes: collapse_table.h. All calls may come from any thread.
  */
 #ifndef ETG_LIB_COLLAPSE_H
 #define ETG_LIB_COLLAPSE_H
@@ -58,7 +59,8 @@ apr_status_t etg_collapse_attach(etg_collapse **collapse, void *memory,
 int etg_collapse_is_uncacheable(etg_collapse *collapse,
                                 const etg_store_key *key, apr_time_t now);
 
-/* Remembers (or, until = 0, forgets) it; a full bucket drops the oldest. */
+/* Remembers (or, until = 0, forgets) it; a full bucket drops the oldest.
+ * Lock-free. */
 void etg_collapse_remember(etg_collapse *collapse, const etg_store_key *key,
                            apr_time_t until);
 
@@ -67,26 +69,31 @@ void etg_collapse_remember(etg_collapse *collapse, const etg_store_key *key,
  * at most `wait` (0: never waits). When the leader's process dies, or its
  * thread's wait ends, exactly one of the waiters gets LEAD (with a new
  * ticket; the old leader's finish then does nothing) and the others wait for
- * the new leader, each at most one further `wait`, then ALONE. LEAD fills *ticket.
+ * the new leader, each at most one further `wait`, then ALONE. A slot that
+ * went on to other fetches before a follower looked gives it FAILED. LEAD
+ * fills *ticket; nothing else touches it.
  */
 etg_collapse_role etg_collapse_join(etg_collapse *collapse,
                                     const etg_store_key *key,
                                     apr_interval_time_t wait,
                                     etg_collapse_ticket *ticket);
 
-/* Ends a fetch and wakes its followers with DONE, FAILED or UNCACHEABLE;
- * NOT_SHAREABLE also remembers the key for `remember`. A second call with the same
- * ticket, or one that was taken over, does nothing. Never blocks. */
+/* Ends a fetch, wakes its followers with DONE, FAILED or UNCACHEABLE, and
+ * clears *ticket; NOT_SHAREABLE also remembers the key for `remember`. With
+ * the same ticket again, or one that was taken over, it does nothing else.
+ * Never blocks. */
 void etg_collapse_finish(etg_collapse *collapse, etg_collapse_ticket *ticket,
                          etg_collapse_outcome outcome,
                          apr_interval_time_t remember);
 
-/* How many wait for this ticket now. */
+/* How many wait for this ticket now; 0 once it has ended. Followers that were
+ * killed count until then. */
 unsigned etg_collapse_followers(etg_collapse *collapse,
                                 const etg_collapse_ticket *ticket);
 
-/* Counters since format: led, followed, taken_over, alone, remembered, full. Rows
- * of etg_store_counter in `p`. */
+/* Counters since format, as etg_store_counter rows in `p`: led (fetches
+ * begun, taken over or not), followed, taken_over, alone, remembered (keys
+ * that were not yet), full (no slot: alone). */
 apr_array_header_t *etg_collapse_counters(etg_collapse *collapse,
                                           apr_pool_t *p);
 

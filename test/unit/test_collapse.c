@@ -148,7 +148,7 @@ START_TEST(test_a_finish_wakes_who_sleeps)
 }
 END_TEST
 
-START_TEST(test_when_the_wait_is_over_one_takes_over_and_the_rest_wait_once_more)
+START_TEST(test_when_the_wait_is_over_one_leads_and_the_rest_wait_once_more)
 {
     etg_store_key key = crew_key(1, 0);
     crew_job job = { key, 5, 300000, -1, ETG_COLLAPSE_STORED };
@@ -424,7 +424,7 @@ int main(void)
                         0, 3);
     tcase_add_test(joining, test_a_finish_wakes_who_sleeps);
     tcase_add_test(joining,
-        test_when_the_wait_is_over_one_takes_over_and_the_rest_wait_once_more);
+        test_when_the_wait_is_over_one_leads_and_the_rest_wait_once_more);
     tcase_add_test(joining,
         test_the_finish_of_a_fetch_that_was_taken_over_does_nothing);
     tcase_add_test(joining, test_a_second_finish_does_nothing);
