@@ -392,7 +392,7 @@ static int is_one_of(const char *name, const char *const *names)
 static int is_kept(const field_sieve *sieve, const char *name)
 {
     static const char *const never[] = {
-        "Age", "Cache-Status", "Content-Length", "Set-Cookie",
+        "Age", "Content-Length", "Set-Cookie",
         OWN_TARGETED_FIELD, NULL
     };
 

@@ -82,6 +82,7 @@ typedef struct etg_cache_save {
     int not_modified;             /* the client gets a 304, we store a 200 */
     int client_gone;
     int replaced;                 /* another answer was sent in its place */
+    int retry;                    /* a 304 of no use: ask without validators */
     etg_entity_writer *writer;    /* NULL: not storing */
     etg_storable decision;
     etg_stored_response record;   /* being made */

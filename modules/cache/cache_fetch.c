@@ -13,6 +13,7 @@
 #include "lib/validation.h"
 #include "modules/glue/request_view.h"
 
+static int fetch_again(etg_cache_context *ctx, request_rec *r);
 static void swap_fields(etg_cache_context *ctx, request_rec *r);
 static int conclude(etg_cache_context *ctx, request_rec *r, int status);
 static int conclude_silent(etg_cache_context *ctx, request_rec *r,
@@ -42,7 +43,27 @@ int etg_cache_fetch_redirected(etg_cache_context *ctx, request_rec *r)
     if (r->next != NULL) {
         return status;           /* an inner request_rec has concluded */
     }
+    if (ctx->save.retry) {
+        return fetch_again(ctx, r);
+    }
     return conclude(ctx, r, status);
+}
+
+/* The backend's 304 spoke of another response than the one we hold: asked
+ * without validators it has to send what it means (RFC 9111 §4.3.3). */
+static int fetch_again(etg_cache_context *ctx, request_rec *r)
+{
+    memset(&ctx->save, 0, sizeof(ctx->save));
+    ctx->save.expected = -1;
+    ctx->found.stored = NULL;
+    ctx->requested_at = apr_time_now();
+    apr_table_clear(r->headers_out);
+    apr_table_clear(r->err_headers_out);
+    r->status = HTTP_OK;
+    r->status_line = NULL;
+    r->eos_sent = 0;
+    swap_fields(ctx, r);
+    return etg_cache_fetch_redirected(ctx, r);
 }
 
 static void swap_fields(etg_cache_context *ctx, request_rec *r)

@@ -107,8 +107,11 @@ static int handle_cacheable(etg_cache_context *ctx, request_rec *r)
             break;
         }
         if (role == ETG_COLLAPSE_DONE) {
+            /* RFC 9211 §2.6: collapsed says how a forwarded one fared. */
             ctx->request.collapsed = 1;
             ctx->status.collapsed = 1;
+            ctx->status.forward = ctx->found.stored != NULL
+                ? "stale" : "uri-miss";
         }
         /* LEAD looks up once more: the last leader may just have stored. */
     }
@@ -123,7 +126,7 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
     if (found->stored != NULL && !ctx->observe
         && (found->reuse.verdict == ETG_REUSE_FRESH
             || found->reuse.verdict == ETG_REUSE_STALE)) {
-        ctx->status.hit = 1;
+        ctx->status.hit = !ctx->status.collapsed;
         ctx->status.has_ttl = 1;
         ctx->status.ttl = found->reuse.ttl;
         rv = etg_cache_serve(ctx, r);

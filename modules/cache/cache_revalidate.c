@@ -10,6 +10,8 @@
 
 static apr_status_t refresh(etg_cache_context *ctx,
                             const apr_table_t *fresh_fields);
+static void set_fields(etg_cache_context *ctx, etg_stored_response *stored,
+                       apr_table_t *fields);
 static void fill_response(etg_response_view *view,
                           const etg_cache_context *ctx,
                           const apr_table_t *fields, int status);
@@ -42,31 +44,49 @@ static apr_status_t refresh(etg_cache_context *ctx,
     const etg_stored_response *old = ctx->found.stored;
     etg_stored_response *now = apr_pmemdup(ctx->pool, old, sizeof(*old));
     apr_table_t *fields = etg_validation_update(old, fresh_fields, ctx->pool);
+    etg_response_view fresh;
+    etg_storable decision;
+
+    fill_response(&fresh, ctx, fresh_fields, old->status);
+    etg_validation_decide(&decision, old, &ctx->request, &fresh, fields,
+                          &ctx->policy, ctx->pool);
+    set_fields(ctx, now, fields);
+    now->requested_at = fresh.requested_at;
+    now->received_at = fresh.received_at;
+    now->freshness = decision.freshness;
+    ctx->found.stored = now;
+    if (decision.yes) {
+        return etg_cache_write_response(ctx, now, decision.vary);
+    }
+    if (decision.uncacheable) {
+        etg_cache_write_mark(ctx->server, &ctx->key, ETG_CACHE_MARK_INVALID,
+                             apr_time_now(), ETG_CACHE_COMMIT_WAIT);
+    }
+    return APR_EGENERAL;
+}
+
+/* The updated fields, as they may be stored. */
+static void set_fields(etg_cache_context *ctx, etg_stored_response *stored,
+                       apr_table_t *fields)
+{
     etg_response_view view;
     etg_cache_control cc;
     etg_cc_source source;
-    etg_storable decision;
     apr_array_header_t *rows;
 
-    fill_response(&view, ctx, fields, old->status);
-    etg_storable_decide(&decision, &ctx->request, &view, &ctx->policy,
-                        ctx->pool);
+    if (apr_table_get(fields, "Date") == NULL) {
+        char *date = apr_palloc(ctx->pool, APR_RFC822_DATE_LEN);
+
+        apr_rfc822_date(date, apr_time_now());
+        apr_table_setn(fields, "Date", date);
+    }
+    fill_response(&view, ctx, fields, stored->status);
     source = etg_governing_cache_control(&cc, &view, &ctx->policy, ctx->pool);
     rows = etg_storable_fields(&view, &cc, source, &ctx->policy, ctx->pool);
-    now->fields = (const etg_field *)rows->elts;
-    now->field_count = rows->nelts;
-    now->etag = apr_table_get(fields, "ETag");
-    now->last_modified = apr_table_get(fields, "Last-Modified");
-    now->requested_at = view.requested_at;
-    now->received_at = view.received_at;
-    now->freshness = decision.freshness;
-    ctx->found.stored = now;
-    if (!decision.yes) {
-        etg_cache_write_mark(ctx->server, &ctx->key, ETG_CACHE_MARK_INVALID,
-                             apr_time_now(), ETG_CACHE_COMMIT_WAIT);
-        return APR_EGENERAL;
-    }
-    return etg_cache_write_response(ctx, now, decision.vary);
+    stored->fields = (const etg_field *)rows->elts;
+    stored->field_count = rows->nelts;
+    stored->etag = apr_table_get(fields, "ETag");
+    stored->last_modified = apr_table_get(fields, "Last-Modified");
 }
 
 static void fill_response(etg_response_view *view,

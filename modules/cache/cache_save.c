@@ -42,7 +42,7 @@ static void begin_storing(etg_cache_context *ctx, request_rec *r,
 static void tell_client(etg_cache_context *ctx, request_rec *r,
                         const etg_response_view *view);
 static void apply_override(etg_cache_context *ctx, request_rec *r);
-static void strip_for_client(etg_cache_context *ctx, request_rec *r);
+static void strip_for_client(request_rec *r);
 
 void etg_cache_save_register(void)
 {
@@ -92,8 +92,14 @@ static apr_status_t first_brigade(ap_filter_t *f, apr_bucket_brigade *bb)
     }
     view.fields = etg_response_fields_of(r);
     if (r->status == HTTP_NOT_MODIFIED && ctx->plan == ETG_CACHE_FETCH
-        && etg_cache_revalidated(ctx, r, view.fields)) {
-        return replace(f, bb);
+        && ctx->found.stored != NULL) {
+        if (etg_cache_revalidated(ctx, r, view.fields)) {
+            return replace(f, bb);
+        }
+        ctx->save.retry = 1;         /* swallowed: RFC 9111 §4.3.3 */
+        ctx->save.replaced = 1;
+        apr_brigade_cleanup(bb);
+        return APR_SUCCESS;
     }
     if (etg_cache_may_serve_on_error(ctx, r->status)) {
         return serve_stale(f, bb);
@@ -202,9 +208,6 @@ static void judge(etg_cache_context *ctx, request_rec *r,
         }
         return;
     }
-    if (view->status >= HTTP_BAD_REQUEST) {
-        ctx->policy.override = NULL; /* it speaks of pages, not of errors */
-    }
     etg_storable_decide(&save->decision, &ctx->request, view, &ctx->policy,
                         ctx->pool);
     if (view->to_head) {
@@ -301,7 +304,7 @@ static void tell_client(etg_cache_context *ctx, request_rec *r,
 {
     if (ctx->plan != ETG_CACHE_PASS) {
         ctx->status.forward_status = r->status;
-        strip_for_client(ctx, r);
+        strip_for_client(r);
         apply_override(ctx, r);
     }
     if (ctx->dir->status != ETG_CACHE_STATUS_OFF) {
@@ -309,10 +312,11 @@ static void tell_client(etg_cache_context *ctx, request_rec *r,
                          etg_cache_status_format(&ctx->status, r->pool));
     }
     if (ctx->plan == ETG_CACHE_FETCH && r->status == HTTP_OK) {
+        const char *date = apr_table_get(view->fields, "Last-Modified");
         etg_precondition condition = etg_precondition_decide(
             r->headers_in, r->status, apr_table_get(view->fields, "ETag"),
-            apr_table_get(view->fields, "Last-Modified"), r->request_time,
-            r->pool);
+            date != NULL ? date : apr_table_get(view->fields, "Date"),
+            r->request_time, r->pool);
 
         ctx->save.not_modified = condition == ETG_PRECONDITION_NOT_MODIFIED;
     }
@@ -329,7 +333,7 @@ static void apply_override(etg_cache_context *ctx, request_rec *r)
         "Expires", "Pragma", "Cache-Control", NULL
     };
 
-    if (ctx->policy.override == NULL
+    if (ctx->policy.override == NULL || r->status >= HTTP_BAD_REQUEST
         || apr_table_get(r->headers_out, "Set-Cookie") != NULL
         || apr_table_get(r->err_headers_out, "Set-Cookie") != NULL) {
         return;
@@ -341,14 +345,9 @@ static void apply_override(etg_cache_context *ctx, request_rec *r)
     apr_table_setn(r->headers_out, "Cache-Control", ctx->policy.override);
 }
 
-/* What is for this cache alone goes no further, nor what the admin has
- * stripped from a response that others get as well. */
-static void strip_for_client(etg_cache_context *ctx, request_rec *r)
+/* What is for this cache alone goes no further. */
+static void strip_for_client(request_rec *r)
 {
     apr_table_unset(r->headers_out, "Etagere-Cache-Control");
     apr_table_unset(r->err_headers_out, "Etagere-Cache-Control");
-    if (ctx->policy.strip_set_cookie && ctx->save.writer != NULL) {
-        apr_table_unset(r->headers_out, "Set-Cookie");
-        apr_table_unset(r->err_headers_out, "Set-Cookie");
-    }
 }

@@ -11,6 +11,7 @@
 #include "lib/freshness.h"
 #include "lib/precondition.h"
 
+static const char *date_of(const etg_stored_response *stored);
 static void set_fields(etg_cache_context *ctx, request_rec *r,
                        const etg_stored_response *stored);
 static void drop_applied_filters(request_rec *r);
@@ -43,7 +44,9 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
 {
     const etg_stored_response *stored = ctx->found.stored;
     etg_precondition condition = etg_precondition_decide(
-        r->headers_in, stored->status, stored->etag, stored->last_modified,
+        r->headers_in, stored->status, stored->etag,
+        stored->last_modified != NULL ? stored->last_modified
+                                      : date_of(stored),
         r->request_time, r->pool);
 
     if (condition == ETG_PRECONDITION_FAILED) {
@@ -71,6 +74,17 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
     apr_table_unset(r->headers_in, "If-Range");   /* decided */
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
     return OK;
+}
+
+/* Stands in for a missing Last-Modified (RFC 9111 §4.3.2). */
+static const char *date_of(const etg_stored_response *stored)
+{
+    for (unsigned i = 0; i < stored->field_count; i++) {
+        if (!ap_cstr_casecmp(stored->fields[i].name, "Date")) {
+            return stored->fields[i].value;
+        }
+    }
+    return NULL;
 }
 
 static apr_status_t add_body(etg_cache_context *ctx, request_rec *r,
@@ -122,7 +136,7 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
     }
     apr_table_addn(fields, "Age", apr_ltoa(r->pool, apr_time_sec(age)));
     if (ctx->dir->status != ETG_CACHE_STATUS_OFF) {
-        apr_table_addn(fields, "Cache-Status",
+        apr_table_mergen(fields, "Cache-Status",
                        etg_cache_status_format(&ctx->status, r->pool));
     }
     r->headers_out = fields;
