@@ -5,7 +5,7 @@
  * Payload (items of record.h; times count from the generation's time or from
  * the second the response was received in, which makes them short):
  *
- *   fixed64  generation
+ *   number   generation
  *   number   status << 3 | HAS_*
  *   text     status line, unless it is the status' usual one
  *   bytes    vary hash, unless all zeros
@@ -157,7 +157,7 @@ static void put_numbers(etg_record_writer *writer,
     int has_vary = memcmp(&response->vary, &no_vary, sizeof(no_vary)) != 0;
     apr_uint64_t status = (apr_uint64_t)response->status << HAS_BITS;
 
-    etg_record_put_fixed64(writer, response->generation);
+    etg_record_put_number(writer, response->generation);
     etg_record_put_number(writer, status | (response->has_body ? HAS_BODY : 0)
                                       | (has_vary ? HAS_VARY : 0)
                                       | (has_line ? HAS_LINE : 0));
@@ -280,7 +280,7 @@ static void read_numbers(etg_record_reader *reader,
     const unsigned char *vary;
     unsigned status;
 
-    response->generation = etg_record_fixed64(reader);
+    response->generation = etg_record_number(reader);
     status = etg_record_count(reader, (1000u << HAS_BITS) - 1);
     response->has_body = (status & HAS_BODY) != 0;
     response->status = (int)(status >> HAS_BITS);

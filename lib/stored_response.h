@@ -49,7 +49,8 @@ typedef struct etg_field {
 typedef struct etg_stored_response {
     const char *key;               /* full key text */
     apr_size_t key_length;
-    apr_uint64_t generation;       /* the primary's, when stored */
+    apr_uint64_t generation;       /* the primary's, when stored; 0: was
+                                    * not known then */
     etg_vary_hash vary;
     int status;
     const char *status_line;       /* "200 OK": code and reason */
