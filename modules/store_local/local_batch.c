@@ -12,7 +12,8 @@ int etg_local_batch_begin(etg_store *store, etg_local_batch *batch)
 {
     batch->store = store;
     batch->now_s = (uint32_t)apr_time_sec(apr_time_now());
-    batch->file_bytes_delta = 0;
+    batch->file_bytes_delta[ETG_LOCAL_YOUNG] = 0;
+    batch->file_bytes_delta[ETG_LOCAL_OLD] = 0;
     batch->freed = -1;
     int rc = mdb_txn_begin(store->env, NULL, 0, &batch->txn);
     if (rc == MDB_MAP_RESIZED) {
@@ -33,9 +34,11 @@ int etg_local_batch_commit(etg_local_batch *batch)
     if (rc != MDB_SUCCESS) {
         return rc;
     }
-    if (batch->file_bytes_delta != 0) {
-        atomic_fetch_add(&control->file_bytes,
-                         (uint64_t)batch->file_bytes_delta);
+    for (int age = 0; age < ETG_LOCAL_AGES; age++) {
+        if (batch->file_bytes_delta[age] != 0) {
+            atomic_fetch_add(&control->file_bytes[age],
+                             (uint64_t)batch->file_bytes_delta[age]);
+        }
     }
     if (batch->freed >= 0) {
         atomic_store(&control->segments[batch->freed].state,

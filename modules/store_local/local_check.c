@@ -120,10 +120,10 @@ static int everything_walk(etg_store *store)
     if (rc != MDB_SUCCESS) {
         return rc;
     }
-    rc = database_walk(txn, store->records, ETG_LOCAL_RECORD_HEAD,
+    rc = database_walk(txn, store->records, ETG_LOCAL_ROW_HEAD,
                        &last_record);
     if (rc == MDB_SUCCESS) {
-        rc = database_walk(txn, store->index, 12, NULL);
+        rc = database_walk(txn, store->index, ETG_LOCAL_ITEM_BYTES, NULL);
     }
     if (rc == MDB_SUCCESS) {
         rc = database_walk(txn, store->files, sizeof(etg_local_file_row),
@@ -132,9 +132,8 @@ static int everything_walk(etg_store *store)
     /* Sequence numbers are handed out by the control file. */
     if (rc == MDB_SUCCESS
         && (last_record > atomic_load(&store->control->record_seq)
-            || (last_file > 0
-                && last_file - ETG_LOCAL_FILE_PLACE
-                   > atomic_load(&store->control->file_seq)))) {
+            || (last_file & (ETG_LOCAL_FILE_OLD - 1))
+               > atomic_load(&store->control->file_seq))) {
         rc = MDB_CORRUPTED;
     }
     if (rc == MDB_SUCCESS) {
@@ -187,7 +186,7 @@ static int files_count(etg_store *store, MDB_txn *txn)
 {
     MDB_cursor *cursor;
     MDB_val key, data;
-    uint64_t bytes = 0;
+    uint64_t bytes[ETG_LOCAL_AGES] = { 0, 0 };
     int rc = mdb_cursor_open(txn, store->files, &cursor);
     if (rc != MDB_SUCCESS) {
         return rc;
@@ -195,12 +194,15 @@ static int files_count(etg_store *store, MDB_txn *txn)
     rc = mdb_cursor_get(cursor, &key, &data, MDB_FIRST);
     while (rc == MDB_SUCCESS) {
         etg_local_file_row row;
+        uint64_t place;
+        memcpy(&place, key.mv_data, sizeof(place));
         memcpy(&row, data.mv_data, sizeof(row));
-        bytes += etg_local_file_cost(row.length);
+        bytes[etg_local_file_age(place)] += etg_local_file_cost(row.length);
         rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
-    atomic_store(&store->control->file_bytes, bytes);
+    atomic_store(&store->control->file_bytes[0], bytes[0]);
+    atomic_store(&store->control->file_bytes[1], bytes[1]);
     return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
 }
 
@@ -270,13 +272,9 @@ static void segments_settle(etg_store *store)
 {
     etg_local_control *control = store->control;
     uint32_t allocated = 0;
-    uint32_t active = atomic_load(&control->active);
     for (uint32_t i = 0; i < store->geometry.segment_count; i++) {
         etg_local_segment *segment = &control->segments[i];
-        uint32_t state = atomic_load(&segment->state);
-        if (state == ETG_LOCAL_SEGMENT_ACTIVE && active != i + 1) {
-            state = ETG_LOCAL_SEGMENT_SEALED;
-        }
+        uint16_t state = atomic_load(&segment->state);
         if (state > ETG_LOCAL_SEGMENT_SEALED
             || atomic_load(&segment->used) > store->geometry.segment_bytes) {
             state = ETG_LOCAL_SEGMENT_SEALED;
@@ -286,7 +284,4 @@ static void segments_settle(etg_store *store)
         allocated += state != ETG_LOCAL_SEGMENT_HOLE;
     }
     atomic_store(&control->allocated, allocated);
-    if (active > store->geometry.segment_count) {
-        atomic_store(&control->active, 0);
-    }
 }

@@ -7,8 +7,9 @@
  *              even delete
  *   a spare    one or two free segments, so that appending never waits
  *   bodies     segments with disk space, large files and what is still
- *              arriving stay within body_bytes; the older of the oldest file
- *              and the oldest segment goes first
+ *              arriving stay within body_bytes; if the young have more than
+ *              their tenth, one of the young goes, else one of the old: of
+ *              the first segment and the first file, the one begun earlier
  * Each step is a transaction of its own, so the write lock is held for
  * milliseconds at most.
  */
@@ -19,12 +20,15 @@
 #define RECORD_ROUNDS 16
 #define RECORD_ROWS 64
 #define STEPS_MAX 1024
+#define YOUNG_SHARE 10
 
 static void records_trim(etg_store *store);
 static void spares_provide(etg_store *store);
 static void room_provide(etg_store *store, uint64_t wanted);
 static int oldest_reclaim(etg_store *store, int files_only);
 static int reclaim_in(etg_local_batch *batch, int files_only);
+static int reclaim_of(etg_local_batch *batch, etg_local_age age,
+                      int files_only);
 static uint32_t spares_wanted(const etg_store *store);
 
 uint64_t etg_local_body_bytes_used(const etg_store *store)
@@ -32,7 +36,8 @@ uint64_t etg_local_body_bytes_used(const etg_store *store)
     const etg_local_control *control = store->control;
     return (uint64_t)atomic_load(&control->allocated)
            * store->geometry.segment_bytes
-           + atomic_load(&control->file_bytes)
+           + atomic_load(&control->file_bytes[ETG_LOCAL_YOUNG])
+           + atomic_load(&control->file_bytes[ETG_LOCAL_OLD])
            + etg_local_control_arriving(store);
 }
 
@@ -120,17 +125,34 @@ static int oldest_reclaim(etg_store *store, int files_only)
 static int reclaim_in(etg_local_batch *batch, int files_only)
 {
     etg_store *store = batch->store;
+    uint64_t young = etg_local_segment_bytes(store, ETG_LOCAL_YOUNG)
+        + atomic_load(&store->control->file_bytes[ETG_LOCAL_YOUNG]);
+    int young_first = young > store->geometry.body_bytes / YOUNG_SHARE;
+    int rc = reclaim_of(batch, young_first ? ETG_LOCAL_YOUNG : ETG_LOCAL_OLD,
+                        files_only);
+    if (rc == MDB_NOTFOUND) {
+        rc = reclaim_of(batch, young_first ? ETG_LOCAL_OLD : ETG_LOCAL_YOUNG,
+                        files_only);
+    }
+    return rc;
+}
+
+static int reclaim_of(etg_local_batch *batch, etg_local_age age,
+                      int files_only)
+{
+    etg_store *store = batch->store;
     etg_local_file_row row;
     uint64_t place;
-    int64_t segment = files_only ? -1 : etg_local_segment_oldest(store);
-    int rc = etg_local_file_oldest(batch, &place, &row);
+    int64_t segment = files_only ? -1 : etg_local_segment_oldest(store, age);
+    int rc = etg_local_file_oldest(batch, age, &place, &row);
     if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
         return rc;
     }
     if (rc == MDB_SUCCESS
         && (segment < 0
-            || row.stored_s
-               < atomic_load(&store->control->segments[segment].opened_at))) {
+            || (int32_t)(row.stored_at - (uint32_t)atomic_load(
+                             &store->control->segments[segment].order))
+               < 0)) {
         return etg_local_file_evict(batch, place, &row);
     }
     return segment < 0 ? MDB_NOTFOUND

@@ -3,7 +3,7 @@
  * local_file.c: bodies over 64 KiB, one file each, named after the SHA-256 of
  * their bytes: body/ab/<64 hexadecimal digits>.
  *
- * `files` lists them in order of writing. A file is renamed into place on the
+ * `files` lists them in order of writing, young ones before old ones. A file is renamed into place on the
  * store thread, just before its row is committed; a row without its file is a
  * miss and is dropped, a file without a row (a child killed between the two)
  * is removed when the store is checked at the next start. A file is read
@@ -31,8 +31,9 @@
 
 static int file_rename(const etg_store *store, const etg_entity_id *id,
                        uint64_t length, const char *temp_path);
+static uint64_t place_next(etg_store *store, etg_local_age age);
 static int row_put(etg_local_batch *batch, uint64_t place,
-                   const etg_local_file_row *row, unsigned int flags);
+                   const etg_local_file_row *row);
 static uint64_t verified_tag(const etg_entity_id *id, const struct stat *info);
 static apr_status_t digest_check(int fd, const etg_entity_id *id,
                                  uint64_t length, apr_pool_t *p);
@@ -84,7 +85,7 @@ int etg_local_file_put(etg_local_batch *batch, const etg_entity_id *id,
         rc = etg_local_file_row_get(batch->txn, store->files, place, &row);
         if (rc == MDB_SUCCESS && row.expires_s < expires_s) {
             row.expires_s = expires_s;
-            rc = row_put(batch, place, &row, 0);
+            rc = row_put(batch, place, &row);
         }
         etg_local_mark_hit(store, hash);
         return rc;
@@ -95,12 +96,14 @@ int etg_local_file_put(etg_local_batch *batch, const etg_entity_id *id,
     row.id = *id;
     row.length = length;
     row.expires_s = expires_s;
-    row.stored_s = batch->now_s;
-    place = ETG_LOCAL_FILE_PLACE
-            + atomic_fetch_add(&store->control->file_seq, 1) + 1;
-    rc = row_put(batch, place, &row, MDB_APPEND);
+    row.stored_at = (uint32_t)atomic_load(&store->control->segment_order);
+    etg_local_age age = etg_local_ghost_is(store, hash) ? ETG_LOCAL_OLD
+                                                        : ETG_LOCAL_YOUNG;
+    etg_local_mark_set(store, hash, 0);
+    place = place_next(store, age);
+    rc = row_put(batch, place, &row);
     if (rc == MDB_SUCCESS) {
-        batch->file_bytes_delta += (int64_t)etg_local_file_cost(length);
+        batch->file_bytes_delta[age] += (int64_t)etg_local_file_cost(length);
         rc = etg_local_index_add(batch, ETG_LOCAL_ENTITY, hash, place);
     }
     return rc;
@@ -129,21 +132,31 @@ int etg_local_file_drop(etg_local_batch *batch, const etg_entity_id *id,
     if (rc == MDB_SUCCESS) {
         etg_local_file_path(store, id, path);
         unlink(path);
-        batch->file_bytes_delta -= (int64_t)etg_local_file_cost(row.length);
+        batch->file_bytes_delta[etg_local_file_age(place)] -=
+            (int64_t)etg_local_file_cost(row.length);
     }
     return rc;
 }
 
-int etg_local_file_oldest(etg_local_batch *batch, uint64_t *place,
-                          etg_local_file_row *row)
+etg_local_age etg_local_file_age(uint64_t place)
 {
+    return (place & ETG_LOCAL_FILE_OLD) != 0 ? ETG_LOCAL_OLD
+                                             : ETG_LOCAL_YOUNG;
+}
+
+int etg_local_file_oldest(etg_local_batch *batch, etg_local_age age,
+                          uint64_t *place, etg_local_file_row *row)
+{
+    uint64_t from = ETG_LOCAL_FILE_PLACE
+                    | (age == ETG_LOCAL_OLD ? ETG_LOCAL_FILE_OLD : 0);
     MDB_cursor *cursor;
-    MDB_val key, data;
+    MDB_val key = { sizeof(from), &from };
+    MDB_val data;
     int rc = mdb_cursor_open(batch->txn, batch->store->files, &cursor);
     if (rc != MDB_SUCCESS) {
         return rc;
     }
-    rc = mdb_cursor_get(cursor, &key, &data, MDB_FIRST);
+    rc = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
     if (rc == MDB_SUCCESS && (key.mv_size != sizeof(*place)
                               || data.mv_size != sizeof(*row))) {
         rc = MDB_CORRUPTED;
@@ -153,10 +166,11 @@ int etg_local_file_oldest(etg_local_batch *batch, uint64_t *place,
         memcpy(row, data.mv_data, sizeof(*row));
     }
     mdb_cursor_close(cursor);
-    return rc;
+    return rc == MDB_SUCCESS && etg_local_file_age(*place) != age
+           ? MDB_NOTFOUND : rc;
 }
 
-/* A file that was asked for goes to the end of the queue with half its
+/* A file that was asked for goes to the end of the old ones with half its
  * mark. */
 int etg_local_file_evict(etg_local_batch *batch, uint64_t place,
                          const etg_local_file_row *row)
@@ -167,18 +181,23 @@ int etg_local_file_evict(etg_local_batch *batch, uint64_t place,
     MDB_val key = { sizeof(place), &place };
     if (mark == 0 || row->expires_s <= batch->now_s) {
         etg_local_count_add(store, ETG_LOCAL_EVICTED_FILES, 1);
+        if (mark == 0) {
+            etg_local_ghost_set(store, hash);
+        }
         return etg_local_file_drop(batch, &row->id, place);
     }
     etg_local_file_row kept = *row;
-    kept.stored_s = batch->now_s;
+    kept.stored_at = (uint32_t)atomic_load(&store->control->segment_order);
     int rc = mdb_del(batch->txn, store->files, &key, NULL);
     if (rc == MDB_SUCCESS) {
         rc = etg_local_index_drop(batch, ETG_LOCAL_ENTITY, hash, place);
     }
-    place = ETG_LOCAL_FILE_PLACE
-            + atomic_fetch_add(&store->control->file_seq, 1) + 1;
+    int64_t cost = (int64_t)etg_local_file_cost(row->length);
+    batch->file_bytes_delta[etg_local_file_age(place)] -= cost;
+    batch->file_bytes_delta[ETG_LOCAL_OLD] += cost;
+    place = place_next(store, ETG_LOCAL_OLD);
     if (rc == MDB_SUCCESS) {
-        rc = row_put(batch, place, &kept, MDB_APPEND);
+        rc = row_put(batch, place, &kept);
     }
     if (rc == MDB_SUCCESS) {
         rc = etg_local_index_add(batch, ETG_LOCAL_ENTITY, hash, place);
@@ -267,12 +286,19 @@ static int file_rename(const etg_store *store, const etg_entity_id *id,
     return rename(temp_path, path) == 0 ? 0 : errno;
 }
 
+static uint64_t place_next(etg_store *store, etg_local_age age)
+{
+    uint64_t number = atomic_fetch_add(&store->control->file_seq, 1) + 1;
+    return (ETG_LOCAL_FILE_PLACE | number)
+           | (age == ETG_LOCAL_OLD ? ETG_LOCAL_FILE_OLD : 0);
+}
+
 static int row_put(etg_local_batch *batch, uint64_t place,
-                   const etg_local_file_row *row, unsigned int flags)
+                   const etg_local_file_row *row)
 {
     MDB_val key = { sizeof(place), &place };
     MDB_val data = { sizeof(*row), (void *)row };
-    return mdb_put(batch->txn, batch->store->files, &key, &data, flags);
+    return mdb_put(batch->txn, batch->store->files, &key, &data, 0);
 }
 
 static uint64_t verified_tag(const etg_entity_id *id, const struct stat *info)

@@ -3,22 +3,26 @@
  * local_index.c: where things are, and how often they were asked for.
  *
  * The index is one LMDB database with two keys, 'r' for records and 'e' for
- * entities; under each hangs a sorted set of fixed 12-byte items, six bytes
+ * entities; under each hangs a sorted set of fixed 10-byte items, four bytes
  * of hash and six of place. LMDB packs such items without any node header
- * (MDB_DUPFIXED), so an entry costs about 19 bytes where a row of its own
- * would cost 39. Six bytes of hash are not unique: the thing found at a place
+ * (MDB_DUPFIXED), so an item costs some 16 to 20 bytes where a row of its
+ * own would cost 40. Four bytes of hash are not unique: the thing found at a place
  * says itself what it is, and the search goes on if it is not the one.
  *
  * Hit marks are one byte per hash slot in the control file, counting to 15;
- * races between readers lose a count, nothing else.
+ * races between readers lose a count, nothing else. A higher bit is the ghost
+ * of something that was evicted without a hit: if it is stored again before a
+ * body's worth of the store has been recycled, it was evicted too early.
  */
 #include "local_store.h"
 
 #include <string.h>
 #include <xxhash.h>
 
-#define ITEM_BYTES 12
+#define ITEM_BYTES ETG_LOCAL_ITEM_BYTES
+#define HASH_BYTES 4
 #define PURGE_AT_ONCE 256
+#define GHOST 0x80u
 
 static void item_set(unsigned char *item, uint64_t hash, uint64_t place);
 static uint64_t item_place(const unsigned char *item);
@@ -50,7 +54,7 @@ int etg_local_index_find(MDB_cursor *cursor, etg_local_kind kind,
     int rc = mdb_cursor_get(cursor, &key, &data, MDB_GET_BOTH_RANGE);
     while (rc == MDB_SUCCESS) {
         if (data.mv_size != ITEM_BYTES
-            || memcmp(data.mv_data, item, 6) != 0) {
+            || memcmp(data.mv_data, item, HASH_BYTES) != 0) {
             return MDB_NOTFOUND;
         }
         uint64_t at = item_place(data.mv_data);
@@ -139,14 +143,15 @@ int etg_local_index_purge(etg_local_batch *batch, uint32_t segment)
 
 unsigned int etg_local_mark(const etg_store *store, uint64_t hash)
 {
-    return atomic_load_explicit(mark_of(store, hash), memory_order_relaxed);
+    return atomic_load_explicit(mark_of(store, hash), memory_order_relaxed)
+           & ETG_LOCAL_MARK_MAX;
 }
 
 void etg_local_mark_hit(etg_store *store, uint64_t hash)
 {
     _Atomic unsigned char *mark = mark_of(store, hash);
     unsigned char n = atomic_load_explicit(mark, memory_order_relaxed);
-    if (n < ETG_LOCAL_MARK_MAX) {
+    if ((n & ETG_LOCAL_MARK_MAX) < ETG_LOCAL_MARK_MAX) {
         atomic_store_explicit(mark, n + 1, memory_order_relaxed);
     }
 }
@@ -157,18 +162,49 @@ void etg_local_mark_set(etg_store *store, uint64_t hash, unsigned int mark)
                           memory_order_relaxed);
 }
 
+void etg_local_ghost_set(etg_store *store, uint64_t hash)
+{
+    atomic_store_explicit(mark_of(store, hash), GHOST, memory_order_relaxed);
+}
+
+int etg_local_ghost_is(const etg_store *store, uint64_t hash)
+{
+    return (atomic_load_explicit(mark_of(store, hash), memory_order_relaxed)
+            & GHOST) != 0;
+}
+
+/* A hand goes round: once per body_bytes. */
+void etg_local_ghosts_fade(etg_store *store, uint64_t bytes)
+{
+    uint32_t count = store->geometry.mark_count;
+    uint64_t steps = bytes * count / store->geometry.body_bytes + 1;
+    uint32_t hand = atomic_load(&store->control->ghost_hand);
+    for (uint64_t i = 0; i < steps && i < count; i++) {
+        _Atomic unsigned char *mark = &store->marks[(hand + i) % count];
+        unsigned char n = atomic_load_explicit(mark, memory_order_relaxed);
+        if ((n & GHOST) != 0) {
+            atomic_store_explicit(mark, n & ETG_LOCAL_MARK_MAX,
+                                  memory_order_relaxed);
+        }
+    }
+    atomic_store(&store->control->ghost_hand,
+                 (uint32_t)((hand + steps) % count));
+}
+
 static void item_set(unsigned char *item, uint64_t hash, uint64_t place)
 {
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < HASH_BYTES; i++) {
         item[i] = (unsigned char)(hash >> (56 - 8 * i));
-        item[6 + i] = (unsigned char)(place >> (40 - 8 * i));
+    }
+    for (int i = 0; i < ITEM_BYTES - HASH_BYTES; i++) {
+        item[HASH_BYTES + i] = (unsigned char)(place >> (40 - 8 * i));
     }
 }
 
 static uint64_t item_place(const unsigned char *item)
 {
     uint64_t place = 0;
-    for (int i = 6; i < ITEM_BYTES; i++) {
+    for (int i = HASH_BYTES; i < ITEM_BYTES; i++) {
         place = place << 8 | item[i];
     }
     return place;

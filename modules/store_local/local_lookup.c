@@ -32,27 +32,28 @@ apr_status_t etg_local_meta_lookup(etg_store *store, const etg_store_key *key,
                                    etg_bytes *response)
 {
     etg_local_reader *reader;
-    etg_local_record record;
+    etg_local_row primary;
     etg_store_key next;
+    etg_bytes found = { NULL, 0 };
     apr_status_t rv = etg_local_read_begin(store, &reader);
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    int rc = etg_local_record_get(reader->txn, store->records, reader->index,
-                                  key, &record);
+    int rc = etg_local_row_find(reader->txn, store->records, reader->index,
+                                key, &primary);
     if (rc == MDB_SUCCESS
-        && choose(baton, record.value, &next) != APR_SUCCESS) {
+        && choose(baton, primary.first, &next) != APR_SUCCESS) {
         rc = MDB_NOTFOUND;
     }
     if (rc == MDB_SUCCESS) {
-        rc = etg_local_record_get(reader->txn, store->records, reader->index,
-                                  &next, &record);
+        rc = etg_local_row_response(reader->txn, store->records,
+                                    reader->index, &primary, &next, &found);
     }
     if (rc == MDB_SUCCESS) {
-        unsigned char *copy = apr_palloc(p, record.value.length + 1);
-        memcpy(copy, record.value.data, record.value.length);
+        unsigned char *copy = apr_palloc(p, found.length + 1);
+        memcpy(copy, found.data, found.length);
         response->data = copy;
-        response->length = record.value.length;
+        response->length = found.length;
     }
     etg_local_read_end(reader);
     if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
@@ -62,7 +63,10 @@ apr_status_t etg_local_meta_lookup(etg_store *store, const etg_store_key *key,
     *answer = rc == MDB_SUCCESS ? ETG_STORE_HIT : ETG_STORE_MISS;
     if (rc == MDB_SUCCESS) {
         etg_local_mark_hit(store, etg_local_key_hash(key));
-        etg_local_mark_hit(store, etg_local_key_hash(&next));
+        if (primary.second.data == NULL
+            || memcmp(&primary.second_key, &next, sizeof(next)) != 0) {
+            etg_local_mark_hit(store, etg_local_key_hash(&next));
+        }
     }
     return APR_SUCCESS;
 }

@@ -3,20 +3,35 @@
  * local_record.c: metadata.
  *
  * Records are rows of an LMDB database in order of writing: sequence number
- * -> key (16), expiry in seconds (4), value. Appended in order, its pages are
- * full (a tree in key order would leave a third of each empty), and dropping
- * the oldest frees whole pages. A record that is replaced by one that is no
- * longer keeps its row; otherwise it moves to the end. Eviction takes the
- * oldest rows, except that of every 64 looked at the most used, at most half,
- * move to the end with half their mark.
+ * -> head and bytes. Appended in order, its pages are full (a tree in key
+ * order would leave a third of each empty), and dropping the oldest frees
+ * whole pages. A row holds one record or, in the usual case of one response
+ * per key, a primary record with the response written last, in one piece:
+ *
+ *   0   key, 16        single row: the record follows
+ *   16  expiry, seconds
+ *   20  length of the first record, with PAIR set if a second follows
+ *   24  pair only: key of the response, 16; its expiry, 4
+ *
+ * That saves a row and an index item per entry and makes a look-up one
+ * search. A response that is pushed out of its pair by another variant gets a
+ * row of its own. A row that is replaced by one that is no longer keeps its
+ * place; otherwise it moves to the end. Eviction takes the oldest rows,
+ * except that of those looked at together the most used, at most half, move
+ * to the end with half their mark.
  */
 #include "local_store.h"
+
+#include <apr_strings.h>
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ROWS_MAX 64
+#define HEAD_BYTES 24
+#define PAIR_BYTES 20
+#define PAIR 0x80000000u
 
 typedef struct probe {
     MDB_txn *txn;
@@ -25,120 +40,70 @@ typedef struct probe {
     MDB_val row;
 } probe;
 
-static int is_record(void *baton, uint64_t place);
+static int is_row(void *baton, uint64_t place);
+static int row_parse(const MDB_val *bytes, etg_local_row *row);
+static int row_find_in(etg_local_batch *batch, const etg_store_key *key,
+                       etg_local_row *row);
+static int record_change(etg_local_batch *batch, etg_store_write *write,
+                         etg_local_row *old, apr_pool_t *scratch);
+static int variants_part(etg_local_batch *batch, const etg_local_row *old,
+                         const etg_store_key *key);
+static int row_store(etg_local_batch *batch, const etg_local_row *row,
+                     const etg_local_row *old);
 static int row_put(etg_local_batch *batch, uint64_t sequence,
-                   const etg_store_key *key, uint32_t expires_s,
-                   etg_bytes value, unsigned int flags);
-static int row_append(etg_local_batch *batch, const etg_store_key *key,
-                      uint32_t expires_s, etg_bytes value);
-static uint32_t row_expires(const MDB_val *row);
+                   const etg_local_row *row, unsigned int flags);
+static int row_append(etg_local_batch *batch, const etg_local_row *row);
+static int row_drop(etg_local_batch *batch, const etg_local_row *row);
+static apr_size_t row_bytes(const etg_local_row *row);
 static int row_retire(etg_local_batch *batch, uint64_t sequence,
                       unsigned int threshold);
 static apr_size_t longest(const etg_store *store);
 
-int etg_local_record_get(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
-                         const etg_store_key *key, etg_local_record *record)
+int etg_local_row_find(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
+                       const etg_store_key *key, etg_local_row *row)
 {
     probe sought = { txn, records, key, { 0, NULL } };
     uint64_t place;
     int rc = etg_local_index_find(index, ETG_LOCAL_RECORD,
-                                  etg_local_key_hash(key), is_record, &sought,
+                                  etg_local_key_hash(key), is_row, &sought,
                                   &place);
     if (rc != MDB_SUCCESS) {
         return rc;
     }
-    record->place = place;
-    record->expires_s = row_expires(&sought.row);
-    record->value.data = (const unsigned char *)sought.row.mv_data
-                         + ETG_LOCAL_RECORD_HEAD;
-    record->value.length = sought.row.mv_size - ETG_LOCAL_RECORD_HEAD;
-    return MDB_SUCCESS;
+    row->place = place;
+    return row_parse(&sought.row, row) ? MDB_SUCCESS : MDB_CORRUPTED;
 }
 
-int etg_local_record_put(etg_local_batch *batch, const etg_store_key *key,
-                         etg_bytes value, apr_time_t expires_at)
+int etg_local_row_response(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
+                           const etg_local_row *primary,
+                           const etg_store_key *key, etg_bytes *response)
 {
-    etg_store *store = batch->store;
-    probe sought = { batch->txn, store->records, key, { 0, NULL } };
-    uint64_t hash = etg_local_key_hash(key);
-    uint32_t expires_s = etg_local_seconds(expires_at);
-    uint64_t place = 0;
-    if (value.length > longest(store)) {
-        return E2BIG;
+    etg_local_row alone;
+    if (primary->second.data != NULL
+        && memcmp(&primary->second_key, key, sizeof(*key)) == 0) {
+        *response = primary->second;
+        return MDB_SUCCESS;
     }
-    int rc = etg_local_index_find_in(batch, ETG_LOCAL_RECORD, hash, is_record,
-                                     &sought, &place);
-    if (rc == MDB_NOTFOUND) {
-        return row_append(batch, key, expires_s, value);
-    }
-    if (rc != MDB_SUCCESS) {
-        return rc;
-    }
-    if (value.length + ETG_LOCAL_RECORD_HEAD <= sought.row.mv_size) {
-        return row_put(batch, place, key, expires_s, value, 0);
-    }
-    MDB_val row_key = { sizeof(place), &place };
-    rc = mdb_del(batch->txn, store->records, &row_key, NULL);
+    int rc = etg_local_row_find(txn, records, index, key, &alone);
     if (rc == MDB_SUCCESS) {
-        rc = etg_local_index_drop(batch, ETG_LOCAL_RECORD, hash, place);
+        *response = alone.first;
     }
-    return rc != MDB_SUCCESS ? rc : row_append(batch, key, expires_s, value);
-}
-
-int etg_local_record_drop(etg_local_batch *batch, const etg_store_key *key)
-{
-    etg_store *store = batch->store;
-    probe sought = { batch->txn, store->records, key, { 0, NULL } };
-    uint64_t hash = etg_local_key_hash(key);
-    uint64_t place = 0;
-    int rc = etg_local_index_find_in(batch, ETG_LOCAL_RECORD, hash, is_record,
-                                     &sought, &place);
-    if (rc != MDB_SUCCESS) {
-        return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
-    }
-    MDB_val row_key = { sizeof(place), &place };
-    rc = mdb_del(batch->txn, store->records, &row_key, NULL);
-    return rc != MDB_SUCCESS ? rc
-           : etg_local_index_drop(batch, ETG_LOCAL_RECORD, hash, place);
+    return rc;
 }
 
 int etg_local_record_write(etg_local_batch *batch, etg_store_write *write)
 {
-    etg_store *store = batch->store;
-    probe sought = { batch->txn, store->records, &write->primary_key,
-                     { 0, NULL } };
-    etg_bytes old = { NULL, 0 };
-    etg_bytes fresh = { NULL, 0 };
-    apr_time_t expires_at = 0;
+    etg_local_row old;
     apr_pool_t *scratch;
-    uint64_t place;
-    int rc = etg_local_index_find_in(batch, ETG_LOCAL_RECORD,
-                                     etg_local_key_hash(&write->primary_key),
-                                     is_record, &sought, &place);
-    if (rc == MDB_SUCCESS) {
-        old.data = (const unsigned char *)sought.row.mv_data
-                   + ETG_LOCAL_RECORD_HEAD;
-        old.length = sought.row.mv_size - ETG_LOCAL_RECORD_HEAD;
-    }
-    else if (rc != MDB_NOTFOUND) {
+    int rc = row_find_in(batch, &write->primary_key, &old);
+    if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
         return rc;
     }
     if (apr_pool_create(&scratch, write->pool) != APR_SUCCESS) {
         return ENOMEM;
     }
-    rc = MDB_SUCCESS;
-    if (write->update(write, old, scratch, &fresh, &expires_at)
-        == APR_SUCCESS) {
-        rc = fresh.length == 0
-             ? etg_local_record_drop(batch, &write->primary_key)
-             : etg_local_record_put(batch, &write->primary_key, fresh,
-                                    expires_at);
-        if (rc == MDB_SUCCESS && write->response.data != NULL) {
-            rc = etg_local_record_put(batch, &write->response_key,
-                                      write->response,
-                                      write->response_expires_at);
-        }
-    }
+    rc = record_change(batch, write, rc == MDB_SUCCESS ? &old : NULL,
+                       scratch);
     apr_pool_destroy(scratch);
     return rc;
 }
@@ -149,23 +114,25 @@ int etg_local_record_evict(etg_local_batch *batch, unsigned int rows)
     unsigned int with_mark[ETG_LOCAL_MARK_MAX + 1] = { 0 };
     unsigned int count = 0;
     MDB_cursor *cursor;
-    MDB_val key, row;
+    MDB_val key, bytes;
     rows = rows < ROWS_MAX ? rows : ROWS_MAX;
     int rc = mdb_cursor_open(batch->txn, batch->store->records, &cursor);
     if (rc != MDB_SUCCESS) {
         return rc;
     }
-    rc = mdb_cursor_get(cursor, &key, &row, MDB_FIRST);
+    rc = mdb_cursor_get(cursor, &key, &bytes, MDB_FIRST);
     while (rc == MDB_SUCCESS && count < rows) {
-        etg_store_key record_key;
+        etg_local_row row;
         memcpy(&sequences[count++], key.mv_data, sizeof(sequences[0]));
-        memcpy(record_key.bytes, row.mv_data, sizeof(record_key.bytes));
-        if (row_expires(&row) > batch->now_s) {
-            with_mark[etg_local_mark(batch->store,
-                                     etg_local_key_hash(&record_key))
-                      & ETG_LOCAL_MARK_MAX]++;
+        if (!row_parse(&bytes, &row)) {
+            rc = MDB_CORRUPTED;
+            break;
         }
-        rc = mdb_cursor_get(cursor, &key, &row, MDB_NEXT);
+        if (row.first_expires_s > batch->now_s) {
+            with_mark[etg_local_mark(batch->store,
+                                     etg_local_key_hash(&row.key))]++;
+        }
+        rc = mdb_cursor_get(cursor, &key, &bytes, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
     if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
@@ -183,13 +150,13 @@ int etg_local_record_evict(etg_local_batch *batch, unsigned int rows)
     return rc;
 }
 
-static int is_record(void *baton, uint64_t place)
+static int is_row(void *baton, uint64_t place)
 {
     probe *sought = baton;
     MDB_val key = { sizeof(place), &place };
     MDB_val row;
     if (mdb_get(sought->txn, sought->records, &key, &row) != MDB_SUCCESS
-        || row.mv_size < ETG_LOCAL_RECORD_HEAD
+        || row.mv_size < HEAD_BYTES
         || memcmp(row.mv_data, sought->key->bytes, ETG_STORE_KEY_BYTES)
            != 0) {
         return 0;
@@ -198,41 +165,186 @@ static int is_record(void *baton, uint64_t place)
     return 1;
 }
 
-static int row_put(etg_local_batch *batch, uint64_t sequence,
-                   const etg_store_key *key, uint32_t expires_s,
-                   etg_bytes value, unsigned int flags)
+static int row_parse(const MDB_val *bytes, etg_local_row *row)
 {
-    MDB_val row_key = { sizeof(sequence), &sequence };
-    MDB_val row = { ETG_LOCAL_RECORD_HEAD + value.length, NULL };
-    int rc = mdb_put(batch->txn, batch->store->records, &row_key, &row,
-                     MDB_RESERVE | flags);
-    if (rc == MDB_SUCCESS) {
-        unsigned char *bytes = row.mv_data;
-        memcpy(bytes, key->bytes, ETG_STORE_KEY_BYTES);
-        memcpy(bytes + ETG_STORE_KEY_BYTES, &expires_s, sizeof(expires_s));
-        memcpy(bytes + ETG_LOCAL_RECORD_HEAD, value.data, value.length);
+    const unsigned char *at = bytes->mv_data;
+    apr_size_t head = HEAD_BYTES;
+    uint32_t length;
+    if (bytes->mv_size < HEAD_BYTES) {
+        return 0;
     }
+    row->bytes = bytes->mv_size;
+    memcpy(&row->key, at, sizeof(row->key));
+    memcpy(&row->first_expires_s, at + 16, 4);
+    memcpy(&length, at + 20, 4);
+    row->second.data = NULL;
+    row->second.length = 0;
+    if ((length & PAIR) != 0) {
+        head += PAIR_BYTES;
+    }
+    length &= ~PAIR;
+    if (bytes->mv_size < head || bytes->mv_size - head < length) {
+        return 0;
+    }
+    if (head > HEAD_BYTES) {
+        memcpy(&row->second_key, at + 24, sizeof(row->second_key));
+        memcpy(&row->second_expires_s, at + 40, 4);
+        row->second.data = at + head + length;
+        row->second.length = bytes->mv_size - head - length;
+    }
+    row->first.data = at + head;
+    row->first.length = length;
+    return 1;
+}
+
+static int row_find_in(etg_local_batch *batch, const etg_store_key *key,
+                       etg_local_row *row)
+{
+    MDB_cursor *index;
+    int rc = mdb_cursor_open(batch->txn, batch->store->index, &index);
+    if (rc != MDB_SUCCESS) {
+        return rc;
+    }
+    rc = etg_local_row_find(batch->txn, batch->store->records, index, key,
+                            row);
+    mdb_cursor_close(index);
     return rc;
 }
 
-static int row_append(etg_local_batch *batch, const etg_store_key *key,
-                      uint32_t expires_s, etg_bytes value)
+/* `old` points into pages that the first change may move: what is still
+ * needed of it then is copied into `scratch`. */
+static int record_change(etg_local_batch *batch, etg_store_write *write,
+                         etg_local_row *old, apr_pool_t *scratch)
+{
+    etg_bytes none = { NULL, 0 };
+    apr_time_t expires_at = 0;
+    etg_local_row row;
+    int rc = MDB_SUCCESS;
+    memset(&row, 0, sizeof(row));
+    if (write->update(write, old != NULL ? old->first : none, scratch,
+                      &row.first, &expires_at) != APR_SUCCESS) {
+        return MDB_SUCCESS;
+    }
+    if (row.first.length == 0) {
+        return old != NULL ? row_drop(batch, old) : MDB_SUCCESS;
+    }
+    row.key = write->primary_key;
+    row.first_expires_s = etg_local_seconds(expires_at);
+    if (old != NULL && old->second.data != NULL) {
+        old->second.data = apr_pmemdup(scratch, old->second.data,
+                                       old->second.length);
+        row.second_key = old->second_key;
+        row.second_expires_s = old->second_expires_s;
+        row.second = old->second;
+    }
+    if (write->response.data != NULL) {
+        if (row.second.data != NULL
+            && memcmp(&row.second_key, &write->response_key,
+                      sizeof(row.second_key)) != 0) {
+            rc = variants_part(batch, old, &write->response_key);
+        }
+        row.second_key = write->response_key;
+        row.second_expires_s = etg_local_seconds(write->response_expires_at);
+        row.second = write->response;
+    }
+    return rc != MDB_SUCCESS ? rc : row_store(batch, &row, old);
+}
+
+/* The response in the pair makes room for that of `key`, which may have a row
+ * of its own until now. */
+static int variants_part(etg_local_batch *batch, const etg_local_row *old,
+                         const etg_store_key *key)
+{
+    etg_local_row alone;
+    etg_local_row pushed;
+    int rc = row_find_in(batch, key, &alone);
+    if (rc == MDB_SUCCESS) {
+        rc = row_drop(batch, &alone);
+    }
+    if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
+        return rc;
+    }
+    memset(&pushed, 0, sizeof(pushed));
+    pushed.key = old->second_key;
+    pushed.first_expires_s = old->second_expires_s;
+    pushed.first = old->second;
+    rc = row_find_in(batch, &pushed.key, &alone);
+    if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
+        return rc;
+    }
+    return row_store(batch, &pushed, rc == MDB_SUCCESS ? &alone : NULL);
+}
+
+static int row_store(etg_local_batch *batch, const etg_local_row *row,
+                     const etg_local_row *old)
+{
+    if (row_bytes(row) > longest(batch->store)) {
+        return E2BIG;
+    }
+    if (old == NULL) {
+        return row_append(batch, row);
+    }
+    if (row_bytes(row) <= old->bytes) {
+        return row_put(batch, old->place, row, 0);
+    }
+    int rc = row_drop(batch, old);
+    return rc != MDB_SUCCESS ? rc : row_append(batch, row);
+}
+
+static int row_put(etg_local_batch *batch, uint64_t sequence,
+                   const etg_local_row *row, unsigned int flags)
+{
+    MDB_val key = { sizeof(sequence), &sequence };
+    MDB_val bytes = { row_bytes(row), NULL };
+    int rc = mdb_put(batch->txn, batch->store->records, &key, &bytes,
+                     MDB_RESERVE | flags);
+    if (rc != MDB_SUCCESS) {
+        return rc;
+    }
+    unsigned char *at = bytes.mv_data;
+    uint32_t length = (uint32_t)row->first.length;
+    length |= row->second.data != NULL ? PAIR : 0;
+    memcpy(at, &row->key, 16);
+    memcpy(at + 16, &row->first_expires_s, 4);
+    memcpy(at + 20, &length, 4);
+    at += HEAD_BYTES;
+    if (row->second.data != NULL) {
+        memcpy(at, &row->second_key, 16);
+        memcpy(at + 16, &row->second_expires_s, 4);
+        at += PAIR_BYTES;
+    }
+    memcpy(at, row->first.data, row->first.length);
+    if (row->second.data != NULL) {
+        memcpy(at + row->first.length, row->second.data, row->second.length);
+    }
+    return MDB_SUCCESS;
+}
+
+static int row_append(etg_local_batch *batch, const etg_local_row *row)
 {
     etg_store *store = batch->store;
     uint64_t sequence = atomic_fetch_add(&store->control->record_seq, 1) + 1;
-    int rc = row_put(batch, sequence, key, expires_s, value, MDB_APPEND);
+    int rc = row_put(batch, sequence, row, MDB_APPEND);
     return rc != MDB_SUCCESS ? rc
            : etg_local_index_add(batch, ETG_LOCAL_RECORD,
-                                 etg_local_key_hash(key), sequence);
+                                 etg_local_key_hash(&row->key), sequence);
 }
 
-static uint32_t row_expires(const MDB_val *row)
+static int row_drop(etg_local_batch *batch, const etg_local_row *row)
 {
-    uint32_t expires_s;
-    memcpy(&expires_s,
-           (const unsigned char *)row->mv_data + ETG_STORE_KEY_BYTES,
-           sizeof(expires_s));
-    return expires_s;
+    uint64_t place = row->place;
+    uint64_t hash = etg_local_key_hash(&row->key);
+    MDB_val key = { sizeof(place), &place };
+    int rc = mdb_del(batch->txn, batch->store->records, &key, NULL);
+    return rc != MDB_SUCCESS ? rc
+           : etg_local_index_drop(batch, ETG_LOCAL_RECORD, hash, place);
+}
+
+static apr_size_t row_bytes(const etg_local_row *row)
+{
+    apr_size_t bytes = HEAD_BYTES + row->first.length;
+    return row->second.data == NULL ? bytes
+           : bytes + PAIR_BYTES + row->second.length;
 }
 
 /* Drops an old row, or moves it to the end if its mark reaches the
@@ -241,33 +353,31 @@ static int row_retire(etg_local_batch *batch, uint64_t sequence,
                       unsigned int threshold)
 {
     etg_store *store = batch->store;
-    etg_store_key key;
-    MDB_val row_key = { sizeof(sequence), &sequence };
-    MDB_val row;
-    unsigned char *copy = NULL;
-    int rc = mdb_get(batch->txn, store->records, &row_key, &row);
+    MDB_val key = { sizeof(sequence), &sequence };
+    MDB_val bytes;
+    etg_local_row row;
+    void *copy = NULL;
+    int rc = mdb_get(batch->txn, store->records, &key, &bytes);
     if (rc != MDB_SUCCESS) {
         return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
     }
-    apr_size_t length = row.mv_size - ETG_LOCAL_RECORD_HEAD;
-    uint32_t expires_s = row_expires(&row);
-    memcpy(key.bytes, row.mv_data, sizeof(key.bytes));
-    uint64_t hash = etg_local_key_hash(&key);
+    if (!row_parse(&bytes, &row)) {
+        return MDB_CORRUPTED;
+    }
+    row.place = sequence;
+    uint64_t hash = etg_local_key_hash(&row.key);
     unsigned int mark = etg_local_mark(store, hash);
-    if (mark >= threshold && expires_s > batch->now_s) {
-        copy = malloc(length + 1);
+    if (mark >= threshold && row.first_expires_s > batch->now_s) {
+        copy = malloc(bytes.mv_size);
     }
     if (copy != NULL) {
-        memcpy(copy, (unsigned char *)row.mv_data + ETG_LOCAL_RECORD_HEAD,
-               length);
+        MDB_val copied = { bytes.mv_size, copy };
+        memcpy(copy, bytes.mv_data, bytes.mv_size);
+        row_parse(&copied, &row);
     }
-    rc = mdb_del(batch->txn, store->records, &row_key, NULL);
-    if (rc == MDB_SUCCESS) {
-        rc = etg_local_index_drop(batch, ETG_LOCAL_RECORD, hash, sequence);
-    }
+    rc = row_drop(batch, &row);
     if (rc == MDB_SUCCESS && copy != NULL) {
-        etg_bytes value = { copy, length };
-        rc = row_append(batch, &key, expires_s, value);
+        rc = row_append(batch, &row);
         etg_local_mark_set(store, hash, mark / 2);
     }
     etg_local_count_add(store, copy != NULL ? ETG_LOCAL_KEPT_RECORDS
@@ -276,7 +386,7 @@ static int row_retire(etg_local_batch *batch, uint64_t sequence,
     return rc;
 }
 
-/* A record may take a sixteenth of the map, and no more than 256 KiB. */
+/* A row may take a sixteenth of the map, and no more than 256 KiB. */
 static apr_size_t longest(const etg_store *store)
 {
     uint64_t share = store->geometry.map_bytes / 16;

@@ -3,9 +3,9 @@
  * local_recycle.c: bodies into the index and out of it again.
  *
  * A sealed segment is recycled whole. Its bodies that were asked for since it
- * was written are appended to the active segment with half their mark, the
- * most used first until half the segment's bytes are kept; the others leave
- * the index. The segment becomes free only when that is committed, so a
+ * was written are appended to the active segment of the old with half their
+ * mark, the most used first until half the segment's bytes are kept; the
+ * others leave the index and become ghosts. The segment becomes free only when that is committed, so a
  * reader with an older view still finds the bytes where its view says.
  */
 #include "local_store.h"
@@ -41,7 +41,10 @@ int etg_local_body_put(etg_local_batch *batch, const etg_local_body *body)
         rc = etg_local_index_drop(batch, ETG_LOCAL_ENTITY, hash, place);
     }
     if (rc == MDB_SUCCESS || rc == MDB_NOTFOUND) {
-        rc = etg_local_segment_append(batch, body, &place);
+        etg_local_age age = etg_local_ghost_is(store, hash)
+                            ? ETG_LOCAL_OLD : ETG_LOCAL_YOUNG;
+        etg_local_mark_set(store, hash, 0);
+        rc = etg_local_segment_append(batch, age, body, &place);
     }
     return rc != 0 ? rc
            : etg_local_index_add(batch, ETG_LOCAL_ENTITY, hash, place);
@@ -67,8 +70,6 @@ int etg_local_segment_recycle(etg_local_batch *batch, uint32_t number)
     uint32_t offset = 0;
     uint32_t space;
     int rc = MDB_SUCCESS;
-    uint32_t self = number + 1;
-    atomic_compare_exchange_strong(&store->control->active, &self, 0);
     while (rc == MDB_SUCCESS && offset < used) {
         etg_local_body body;
         uint64_t place = (uint64_t)number << 32 | offset / 8;
@@ -83,6 +84,7 @@ int etg_local_segment_recycle(etg_local_batch *batch, uint32_t number)
     }
     if (rc == MDB_SUCCESS) {
         batch->freed = number;
+        etg_local_ghosts_fade(store, store->geometry.segment_bytes);
         etg_local_count_add(store, ETG_LOCAL_RECYCLED_SEGMENTS, 1);
     }
     return rc;
@@ -174,10 +176,14 @@ static int body_retire(etg_local_batch *batch, const etg_local_body *body,
     }
     unsigned int mark = etg_local_mark(store, hash);
     if (mark >= threshold && body->expires_s > batch->now_s
-        && etg_local_segment_append(batch, body, &found) == 0) {
+        && etg_local_segment_append(batch, ETG_LOCAL_OLD, body, &found)
+           == 0) {
         etg_local_mark_set(store, hash, mark / 2);
         etg_local_count_add(store, ETG_LOCAL_KEPT_BODIES, 1);
         return etg_local_index_add(batch, ETG_LOCAL_ENTITY, hash, found);
+    }
+    if (mark == 0) {
+        etg_local_ghost_set(store, hash);
     }
     etg_local_count_add(store, ETG_LOCAL_EVICTED_BODIES, 1);
     return MDB_SUCCESS;

@@ -36,7 +36,10 @@
 
 static uint32_t body_space(uint32_t length);
 static void head_write(unsigned char *head, const etg_local_body *body);
-static int active_take(etg_store *store, uint32_t now_s);
+static int active_has_room(const etg_store *store, etg_local_age age,
+                           uint32_t space);
+static int active_take(etg_store *store, etg_local_age age);
+static void actives_settle(etg_store *store);
 static etg_local_segment *segment_of(const etg_store *store, uint64_t place);
 static const unsigned char *at(const etg_store *store, uint64_t place,
                                uint32_t *room);
@@ -103,37 +106,26 @@ int etg_local_place_is_file(uint64_t place)
 
 int etg_local_segment_has_room(etg_store *store, uint32_t length)
 {
-    etg_local_control *control = store->control;
-    uint32_t active = atomic_load(&control->active);
-    if (active > 0 && active <= store->geometry.segment_count) {
-        uint32_t used = atomic_load(&control->segments[active - 1].used);
-        if (used + body_space(length) <= store->geometry.segment_bytes) {
-            return 1;
-        }
-    }
-    return etg_local_segment_free_count(store) > 0;
+    uint32_t space = body_space(length);
+    return etg_local_segment_free_count(store) > 0
+        || (active_has_room(store, ETG_LOCAL_YOUNG, space)
+            && active_has_room(store, ETG_LOCAL_OLD, space));
 }
 
-int etg_local_segment_append(etg_local_batch *batch,
+int etg_local_segment_append(etg_local_batch *batch, etg_local_age age,
                              const etg_local_body *body, uint64_t *place)
 {
     static const unsigned char padding[8];
     etg_store *store = batch->store;
     uint32_t space = body_space(body->length);
     unsigned char head[ETG_LOCAL_BODY_HEAD];
-    if (!etg_local_segment_has_room(store, body->length)) {
-        return ENOSPC;
-    }
-    uint32_t number = atomic_load(&store->control->active);
-    if (number == 0
-        || atomic_load(&store->control->segments[number - 1].used) + space
-           > store->geometry.segment_bytes) {
-        int failed = active_take(store, batch->now_s);
+    if (!active_has_room(store, age, space)) {
+        int failed = active_take(store, age);
         if (failed != 0) {
             return failed;
         }
-        number = atomic_load(&store->control->active);
     }
+    uint32_t number = atomic_load(&store->control->active[age]);
     etg_local_segment *segment = &store->control->segments[number - 1];
     uint32_t offset = atomic_load(&segment->used);
     head_write(head, body);
@@ -210,7 +202,18 @@ apr_status_t etg_local_body_copy(etg_store *store, const etg_entity_id *id,
                                                             : APR_INCOMPLETE;
 }
 
-int64_t etg_local_segment_oldest(const etg_store *store)
+uint64_t etg_local_segment_bytes(const etg_store *store, etg_local_age age)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < store->geometry.segment_count; i++) {
+        const etg_local_segment *segment = &store->control->segments[i];
+        count += atomic_load(&segment->state) >= ETG_LOCAL_SEGMENT_ACTIVE
+              && atomic_load(&segment->age) == age;
+    }
+    return count * store->geometry.segment_bytes;
+}
+
+int64_t etg_local_segment_oldest(const etg_store *store, etg_local_age age)
 {
     int64_t oldest = -1;
     uint64_t lowest = UINT64_MAX;
@@ -218,7 +221,7 @@ int64_t etg_local_segment_oldest(const etg_store *store)
         const etg_local_segment *segment = &store->control->segments[i];
         uint64_t order = atomic_load(&segment->order);
         if (atomic_load(&segment->state) == ETG_LOCAL_SEGMENT_SEALED
-            && order < lowest) {
+            && atomic_load(&segment->age) == age && order < lowest) {
             lowest = order;
             oldest = i;
         }
@@ -288,16 +291,19 @@ static void head_write(unsigned char *head, const etg_local_body *body)
     memcpy(head + 32, &body->check, 8);
 }
 
-/* Makes a free segment active. All that call themselves active are sealed: a
- * child may have died in the middle of this. */
-static int active_take(etg_store *store, uint32_t now_s)
+static int active_has_room(const etg_store *store, etg_local_age age,
+                           uint32_t space)
+{
+    uint32_t active = atomic_load(&store->control->active[age]);
+    return active > 0 && active <= store->geometry.segment_count
+        && atomic_load(&store->control->segments[active - 1].used) + space
+           <= store->geometry.segment_bytes;
+}
+
+/* Makes a free segment the active one of its age. */
+static int active_take(etg_store *store, etg_local_age age)
 {
     etg_local_control *control = store->control;
-    for (uint32_t i = 0; i < store->geometry.segment_count; i++) {
-        uint32_t active = ETG_LOCAL_SEGMENT_ACTIVE;
-        atomic_compare_exchange_strong(&control->segments[i].state, &active,
-                                       ETG_LOCAL_SEGMENT_SEALED);
-    }
     for (uint32_t i = 0; i < store->geometry.segment_count; i++) {
         etg_local_segment *segment = &control->segments[i];
         if (atomic_load(&segment->state) != ETG_LOCAL_SEGMENT_FREE) {
@@ -307,12 +313,29 @@ static int active_take(etg_store *store, uint32_t now_s)
         atomic_store(&segment->order,
                      atomic_fetch_add(&control->segment_order, 1) + 1);
         atomic_store(&segment->used, 0);
-        atomic_store(&segment->opened_at, now_s);
+        atomic_store(&segment->age, age);
         atomic_store(&segment->state, ETG_LOCAL_SEGMENT_ACTIVE);
-        atomic_store(&control->active, i + 1);
+        atomic_store(&control->active[age], i + 1);
+        actives_settle(store);
         return 0;
     }
     return ENOSPC;
+}
+
+/* Seals all that call themselves active and are not: the one before, and
+ * what a child left that died in the middle. */
+static void actives_settle(etg_store *store)
+{
+    etg_local_control *control = store->control;
+    for (uint32_t i = 0; i < store->geometry.segment_count; i++) {
+        uint16_t active = ETG_LOCAL_SEGMENT_ACTIVE;
+        if (atomic_load(&control->active[ETG_LOCAL_YOUNG]) != i + 1
+            && atomic_load(&control->active[ETG_LOCAL_OLD]) != i + 1) {
+            atomic_compare_exchange_strong(&control->segments[i].state,
+                                           &active,
+                                           ETG_LOCAL_SEGMENT_SEALED);
+        }
+    }
 }
 
 static etg_local_segment *segment_of(const etg_store *store, uint64_t place)

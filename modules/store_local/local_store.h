@@ -8,7 +8,7 @@
  *   in-use     every child that has the folder open holds a shared flock on it
  *   control    mmapped: geometry, boot id, epoch, segment table, hit marks
  *   data.mdb   LMDB: `records` (sequence -> key, expiry, value, in order of
- *              writing), `index` (hash prefix -> place, 12 bytes an item),
+ *              writing), `index` (hash prefix -> place, 10 bytes an item),
  *              `files` (sequence -> large body, in order of writing)
  *   segments   one sparse file cut into segments; bodies up to 64 KiB, packed
  *   body/xx/   larger bodies, named after the SHA-256 of their bytes
@@ -35,7 +35,7 @@
 #define ETG_LOCAL_DIR_BYTES 1024
 #define ETG_LOCAL_READERS 8192
 #define ETG_LOCAL_PACKED_BYTES 65536
-#define ETG_LOCAL_CHILD_SLOTS 1024
+#define ETG_LOCAL_CHILD_SLOTS 256
 #define ETG_LOCAL_FILE_OVERHEAD 4096
 #define ETG_LOCAL_MARK_MAX 15
 #define ETG_LOCAL_VERIFIED_SLOTS 4096
@@ -59,13 +59,23 @@ typedef enum etg_local_segment_state {
     ETG_LOCAL_SEGMENT_SEALED
 } etg_local_segment_state;
 
+/* New bodies are young: they have a tenth of the room and leave it first.
+ * Those that are asked for meanwhile, or come back soon after they left, are
+ * old: one big fetch-once crawl does not push them out. */
+typedef enum etg_local_age {
+    ETG_LOCAL_YOUNG = 0,
+    ETG_LOCAL_OLD,
+    ETG_LOCAL_AGES
+} etg_local_age;
+
 /* A row of the segment table: written under the LMDB write lock. */
 typedef struct etg_local_segment {
     _Atomic uint64_t order;      /* rises with every segment begun */
     _Atomic uint32_t generation; /* rises when it is about to be rewritten */
     _Atomic uint32_t used;       /* bytes appended */
-    _Atomic uint32_t state;
-    _Atomic uint32_t opened_at;  /* seconds */
+    _Atomic uint16_t state;
+    _Atomic uint16_t age;        /* etg_local_age */
+    uint32_t pad;
 } etg_local_segment;
 
 /* What a child has reserved for bodies that are still arriving. */
@@ -102,9 +112,10 @@ typedef struct etg_local_control {
     _Atomic uint64_t record_seq; /* last used; write lock */
     _Atomic uint64_t file_seq;
     _Atomic uint64_t segment_order;
-    _Atomic uint64_t file_bytes; /* large bodies, with overhead; write lock */
-    _Atomic uint32_t active;     /* segment number + 1; write lock */
+    _Atomic uint64_t file_bytes[ETG_LOCAL_AGES]; /* with overhead */
+    _Atomic uint32_t active[ETG_LOCAL_AGES]; /* segment number + 1 */
     _Atomic uint32_t allocated;  /* segments with disk space behind them */
+    _Atomic uint32_t ghost_hand; /* next mark whose ghost fades */
     _Atomic uint64_t used_pages; /* of the LMDB map, when last measured */
     _Atomic uint64_t counts[ETG_LOCAL_COUNTS];
     etg_local_child children[ETG_LOCAL_CHILD_SLOTS];
@@ -176,7 +187,7 @@ typedef struct etg_local_batch {
     etg_store *store;
     MDB_txn *txn;
     uint32_t now_s;
-    int64_t file_bytes_delta;    /* applied after the commit */
+    int64_t file_bytes_delta[ETG_LOCAL_AGES]; /* applied after the commit */
     int64_t freed;               /* segment to be free after the commit, -1 */
 } etg_local_batch;
 
@@ -259,6 +270,8 @@ void etg_local_readers_resume(etg_store *store);
 
 /* ---- local_index.c: hash prefix -> place ---- */
 
+#define ETG_LOCAL_ITEM_BYTES 10
+
 typedef enum etg_local_kind {
     ETG_LOCAL_RECORD = 'r',
     ETG_LOCAL_ENTITY = 'e'
@@ -286,22 +299,34 @@ int etg_local_index_purge(etg_local_batch *batch, uint32_t segment);
 unsigned int etg_local_mark(const etg_store *store, uint64_t hash);
 void etg_local_mark_hit(etg_store *store, uint64_t hash);
 void etg_local_mark_set(etg_store *store, uint64_t hash, unsigned int mark);
+/* Remembers for a while that something without hits was evicted. */
+void etg_local_ghost_set(etg_store *store, uint64_t hash);
+int etg_local_ghost_is(const etg_store *store, uint64_t hash);
+/* Forgets ghosts as `bytes` of bodies are recycled. */
+void etg_local_ghosts_fade(etg_store *store, uint64_t bytes);
 
 /* ---- local_record.c: metadata ---- */
 
-#define ETG_LOCAL_RECORD_HEAD 20
+#define ETG_LOCAL_ROW_HEAD 24
 
-typedef struct etg_local_record {
+/* A row: one record, or a primary with one of its responses. */
+typedef struct etg_local_row {
     uint64_t place;
-    uint32_t expires_s;
-    etg_bytes value;             /* in the map */
-} etg_local_record;
+    apr_size_t bytes;            /* that it takes where it is */
+    etg_store_key key;
+    etg_bytes first;             /* in the map, as long as the transaction */
+    uint32_t first_expires_s;
+    uint32_t second_expires_s;
+    etg_store_key second_key;
+    etg_bytes second;            /* data NULL: not a pair */
+} etg_local_row;
 
-int etg_local_record_get(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
-                         const etg_store_key *key, etg_local_record *record);
-int etg_local_record_put(etg_local_batch *batch, const etg_store_key *key,
-                         etg_bytes value, apr_time_t expires_at);
-int etg_local_record_drop(etg_local_batch *batch, const etg_store_key *key);
+int etg_local_row_find(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
+                       const etg_store_key *key, etg_local_row *row);
+/* The response named `key`: in the primary's row or in one of its own. */
+int etg_local_row_response(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
+                           const etg_local_row *primary,
+                           const etg_store_key *key, etg_bytes *response);
 /* Update of a primary record with its response. */
 int etg_local_record_write(etg_local_batch *batch, etg_store_write *write);
 /* Frees pages: looks at up to `rows` of the oldest rows, keeps the most used
@@ -329,7 +354,7 @@ int etg_local_place_is_file(uint64_t place);
 /* True if a body of that length can be appended without a new segment or one
  * is ready. */
 int etg_local_segment_has_room(etg_store *store, uint32_t length);
-int etg_local_segment_append(etg_local_batch *batch,
+int etg_local_segment_append(etg_local_batch *batch, etg_local_age age,
                              const etg_local_body *body, uint64_t *place);
 /* Puts a body and its index item; an equal one there is kept. */
 int etg_local_body_put(etg_local_batch *batch, const etg_local_body *body);
@@ -354,8 +379,10 @@ int etg_local_body_head(const etg_store *store, uint64_t place,
                         etg_local_body *body, uint32_t *space);
 /* Moves what is worth keeping out of a sealed segment and drops the rest. */
 int etg_local_segment_recycle(etg_local_batch *batch, uint32_t number);
-/* Oldest sealed segment, or -1. */
-int64_t etg_local_segment_oldest(const etg_store *store);
+/* Sealed first, or -1. */
+int64_t etg_local_segment_oldest(const etg_store *store, etg_local_age age);
+/* Bytes of segments that hold bodies of that age. */
+uint64_t etg_local_segment_bytes(const etg_store *store, etg_local_age age);
 uint32_t etg_local_segment_free_count(const etg_store *store);
 /* Gives a hole disk space; ENOSPC if there is none. */
 int etg_local_segment_allocate(etg_store *store);
@@ -365,12 +392,13 @@ int etg_local_segment_release(etg_store *store);
 /* ---- local_file.c: large bodies ---- */
 
 #define ETG_LOCAL_FILE_PLACE 0xff0000000000ull
+#define ETG_LOCAL_FILE_OLD 0x008000000000ull
 
 typedef struct etg_local_file_row {
     etg_entity_id id;
     uint64_t length;
     uint32_t expires_s;
-    uint32_t stored_s;
+    uint32_t stored_at;          /* segment_order when it was written */
 } etg_local_file_row;
 
 uint64_t etg_local_file_cost(uint64_t length);
@@ -384,9 +412,10 @@ int etg_local_file_put(etg_local_batch *batch, const etg_entity_id *id,
                        const char *temp_path);
 int etg_local_file_drop(etg_local_batch *batch, const etg_entity_id *id,
                         uint64_t place);
-/* Oldest row; MDB_NOTFOUND if there is none. */
-int etg_local_file_oldest(etg_local_batch *batch, uint64_t *place,
-                          etg_local_file_row *row);
+/* Written first; MDB_NOTFOUND if there is none. */
+int etg_local_file_oldest(etg_local_batch *batch, etg_local_age age,
+                          uint64_t *place, etg_local_file_row *row);
+etg_local_age etg_local_file_age(uint64_t place);
 int etg_local_file_evict(etg_local_batch *batch, uint64_t place,
                          const etg_local_file_row *row);
 /* Opens a body for reading, verified. APR_INCOMPLETE: damaged or gone. */

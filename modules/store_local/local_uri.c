@@ -2,9 +2,9 @@
 /*
  * local_uri.c: reads "local:[dir][?size=256M]" and divides the size.
  *
- * A quarter goes to LMDB (metadata and the index: about a fifth of what
- * responses with 3 KB bodies take, and a fifth of the map stays empty, see
- * local_evict.c), the rest, less the control and lock files, to bodies.
+ * A fifth goes to LMDB (metadata and the index take about 600 bytes an entry,
+ * and a fifth of the map stays empty, see local_evict.c), the rest, less the
+ * control and lock files, to bodies.
  * Segments and large files share it and take it from each other by age.
  * Runs at configuration time and touches no file.
  */
@@ -22,8 +22,8 @@
 #define SIZE_MIN (8ull << 20)
 #define SIZE_MAX_ (512ull << 30)
 #define LOCK_FILE_BYTES 0x81000
-#define SEGMENTS_WANTED 96
-#define SEGMENT_MIN (128u << 10)
+#define SEGMENTS_WANTED 192
+#define SEGMENT_MIN (256u << 10)
 #define SEGMENT_MAX (8u << 20)
 #define MARKS_MAX (16u << 20)
 
@@ -66,8 +66,8 @@ void etg_local_geometry_set(etg_local_geometry *geometry, uint64_t size)
 {
     memset(geometry, 0, sizeof(*geometry));
     geometry->size = size;
-    geometry->map_bytes = size / 4 / 65536 * 65536;
-    uint32_t marks = power_of_two_below(size / 512);
+    geometry->map_bytes = size / 5 / 65536 * 65536;
+    uint32_t marks = power_of_two_below(size / 1024);
     geometry->mark_count = marks < MARKS_MAX ? marks : MARKS_MAX;
 
     uint64_t rest = size - geometry->map_bytes - LOCK_FILE_BYTES
