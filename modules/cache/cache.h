@@ -61,8 +61,7 @@ typedef struct etg_cache_lookup {
     etg_reuse reuse;              /* valid if stored */
     etg_reuse_marks marks;
     const char *spec;             /* newest Vary names, or "" */
-    const char *etags;            /* of the variants that do not fit, or NULL */
-    int has_primary;
+    int is_vary_miss;             /* there are variants; none fits */
     int failed;                   /* the store could not answer */
 } etg_cache_lookup;
 

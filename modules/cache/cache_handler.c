@@ -173,15 +173,16 @@ static int plan_fetch(etg_cache_context *ctx, request_rec *r)
         etg_cache_trace(ctx, "fresh");
     }
     else if (found->stored != NULL) {
-        ctx->status.forward = "stale";
+        ctx->status.forward = found->reuse.ttl > 0 && found->reuse.reason
+            && !strncmp(found->reuse.reason, "request", 7)
+            ? "request" : "stale";
         ctx->status.detail = found->reuse.reason;
         ctx->status.has_ttl = 1;
         ctx->status.ttl = found->reuse.ttl;
         etg_cache_trace(ctx, "stale");
     }
     else {
-        ctx->status.forward = found->has_primary && found->etags != NULL
-            ? "vary-miss" : "uri-miss";
+        ctx->status.forward = found->is_vary_miss ? "vary-miss" : "uri-miss";
         etg_cache_trace(ctx, "miss");
     }
     if (ctx->observe || found->failed

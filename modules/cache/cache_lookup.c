@@ -16,7 +16,6 @@ typedef struct chooser {
 static apr_status_t choose(void *baton, etg_bytes primary,
                            etg_store_key *next);
 static void keep_primary(etg_cache_context *ctx, const etg_primary *primary);
-static const char *tags_of(const etg_primary *primary, apr_pool_t *p);
 static int is_ours(const etg_cache_context *ctx, const chooser *c,
                    const etg_stored_response *stored);
 static void read_epoch(etg_cache_context *ctx);
@@ -81,7 +80,7 @@ static apr_status_t choose(void *baton, etg_bytes record, etg_store_key *next)
     row = etg_primary_choose(&primary, ctx->request.fields, &ctx->vary_rules,
                              ctx->pool);
     if (row == NULL) {
-        ctx->found.etags = tags_of(&primary, ctx->pool);
+        ctx->found.is_vary_miss = primary.row_count > 0;
         return APR_NOTFOUND;
     }
     c->vary = row->vary;
@@ -95,7 +94,6 @@ static void keep_primary(etg_cache_context *ctx, const etg_primary *primary)
 {
     etg_cache_lookup *found = &ctx->found;
 
-    found->has_primary = 1;
     found->marks.invalidated_at = primary->invalidated_at;
     if (primary->purged_at > found->marks.soft_purged_at) {
         found->marks.soft_purged_at = primary->purged_at;
@@ -105,20 +103,6 @@ static void keep_primary(etg_cache_context *ctx, const etg_primary *primary)
 
         found->spec = *spec == '\0' ? "" : apr_pstrdup(ctx->pool, spec);
     }
-}
-
-/* The validators of all variants, so that a 304 can say "one you have". */
-static const char *tags_of(const etg_primary *primary, apr_pool_t *p)
-{
-    apr_array_header_t *tags = apr_array_make(p, 4, sizeof(const char *));
-
-    for (unsigned i = 0; i < primary->row_count; i++) {
-        if (primary->rows[i].etag != NULL) {
-            APR_ARRAY_PUSH(tags, const char *) =
-                apr_pstrdup(p, primary->rows[i].etag);
-        }
-    }
-    return tags->nelts > 0 ? apr_array_pstrcat(p, tags, ',') : NULL;
 }
 
 /* Hashes only address records; whose they are is compared in full. */

@@ -144,9 +144,10 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
     r->content_languages = NULL;
     r->status = stored->status;
     r->status_line = stored->status_line;
-    /* Core replaces Date unless a proxy made the response. */
+    /* Core replaces Date unless a proxy made the response. (RESPONSE would
+     * be the better word, but makes core read the request as a response.) */
     if (r->proxyreq == PROXYREQ_NONE) {
-        r->proxyreq = PROXYREQ_RESPONSE;
+        r->proxyreq = PROXYREQ_REVERSE;
     }
 }
 
