@@ -22,13 +22,22 @@
 #define STEPS_MAX 1024
 #define YOUNG_SHARE 10
 
+/* What would go next among the young or the old. */
+typedef struct victim {
+    uint64_t cost;               /* 0: there is none */
+    int64_t segment;             /* -1: the file */
+    uint64_t place;
+    etg_local_file_row row;
+} victim;
+
 static void records_trim(etg_store *store);
 static void spares_provide(etg_store *store);
 static void room_provide(etg_store *store, uint64_t wanted);
 static int oldest_reclaim(etg_store *store, int files_only);
 static int reclaim_in(etg_local_batch *batch, int files_only);
-static int reclaim_of(etg_local_batch *batch, etg_local_age age,
-                      int files_only);
+static int victim_find(etg_local_batch *batch, etg_local_age age,
+                       int files_only, victim *found);
+static int victim_take(etg_local_batch *batch, const victim *chosen);
 static uint32_t spares_wanted(const etg_store *store);
 
 uint64_t etg_local_body_bytes_used(const etg_store *store)
@@ -122,44 +131,61 @@ static int oldest_reclaim(etg_store *store, int files_only)
     return etg_local_batch_commit(&batch) == MDB_SUCCESS;
 }
 
+/* One that is larger than all the young's share stays as the only one. */
 static int reclaim_in(etg_local_batch *batch, int files_only)
 {
     etg_store *store = batch->store;
-    uint64_t young = etg_local_segment_bytes(store, ETG_LOCAL_YOUNG)
+    victim young, old;
+    uint64_t young_bytes = etg_local_segment_bytes(store, ETG_LOCAL_YOUNG)
         + atomic_load(&store->control->file_bytes[ETG_LOCAL_YOUNG]);
-    int young_first = young > store->geometry.body_bytes / YOUNG_SHARE;
-    int rc = reclaim_of(batch, young_first ? ETG_LOCAL_YOUNG : ETG_LOCAL_OLD,
-                        files_only);
-    if (rc == MDB_NOTFOUND) {
-        rc = reclaim_of(batch, young_first ? ETG_LOCAL_OLD : ETG_LOCAL_YOUNG,
-                        files_only);
+    int rc = victim_find(batch, ETG_LOCAL_YOUNG, files_only, &young);
+    if (rc == MDB_SUCCESS) {
+        rc = victim_find(batch, ETG_LOCAL_OLD, files_only, &old);
     }
-    return rc;
-}
-
-static int reclaim_of(etg_local_batch *batch, etg_local_age age,
-                      int files_only)
-{
-    etg_store *store = batch->store;
-    etg_local_file_row row;
-    uint64_t place;
-    int64_t segment = files_only ? -1 : etg_local_segment_oldest(store, age);
-    int rc = etg_local_file_oldest(batch, age, &place, &row);
-    if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
+    if (rc != MDB_SUCCESS) {
         return rc;
     }
-    if (rc == MDB_SUCCESS
-        && (segment < 0
-            || (int32_t)(row.stored_at - (uint32_t)atomic_load(
-                             &store->control->segments[segment].order))
-               < 0)) {
-        return etg_local_file_evict(batch, place, &row);
+    int is_young_due = young_bytes > store->geometry.body_bytes / YOUNG_SHARE
+                                     + young.cost;
+    if (young.cost > 0 && (is_young_due || old.cost == 0)) {
+        return victim_take(batch, &young);
     }
-    return segment < 0 ? MDB_NOTFOUND
-           : etg_local_segment_recycle(batch, (uint32_t)segment);
+    return old.cost > 0 ? victim_take(batch, &old) : MDB_NOTFOUND;
 }
 
+static int victim_find(etg_local_batch *batch, etg_local_age age,
+                       int files_only, victim *found)
+{
+    etg_store *store = batch->store;
+    found->cost = 0;
+    found->segment = files_only ? -1 : etg_local_segment_oldest(store, age);
+    if (found->segment >= 0) {
+        found->cost = store->geometry.segment_bytes;
+    }
+    int rc = etg_local_file_oldest(batch, age, &found->place, &found->row);
+    if (rc != MDB_SUCCESS) {
+        return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
+    }
+    if (found->segment < 0
+        || (int32_t)(found->row.stored_at - (uint32_t)atomic_load(
+                &store->control->segments[found->segment].order)) < 0) {
+        found->segment = -1;
+        found->cost = etg_local_file_cost(found->row.length);
+    }
+    return MDB_SUCCESS;
+}
+
+static int victim_take(etg_local_batch *batch, const victim *chosen)
+{
+    return chosen->segment < 0
+           ? etg_local_file_evict(batch, chosen->place, &chosen->row)
+           : etg_local_segment_recycle(batch, (uint32_t)chosen->segment);
+}
+
+/* Recycling itself may need one for what it keeps. */
 static uint32_t spares_wanted(const etg_store *store)
 {
-    return store->geometry.segment_count >= 64 ? 2 : 1;
+    return etg_local_body_bytes_used(store)
+           + 3ull * store->geometry.segment_bytes
+           <= store->geometry.body_bytes ? 1 : 2;
 }

@@ -97,9 +97,8 @@ int etg_local_file_put(etg_local_batch *batch, const etg_entity_id *id,
     row.length = length;
     row.expires_s = expires_s;
     row.stored_at = (uint32_t)atomic_load(&store->control->segment_order);
-    etg_local_age age = etg_local_ghost_is(store, hash) ? ETG_LOCAL_OLD
-                                                        : ETG_LOCAL_YOUNG;
-    etg_local_mark_set(store, hash, 0);
+    etg_local_age age = etg_local_ghost_take(store, hash) ? ETG_LOCAL_OLD
+                                                          : ETG_LOCAL_YOUNG;
     place = place_next(store, age);
     rc = row_put(batch, place, &row);
     if (rc == MDB_SUCCESS) {

@@ -167,10 +167,16 @@ void etg_local_ghost_set(etg_store *store, uint64_t hash)
     atomic_store_explicit(mark_of(store, hash), GHOST, memory_order_relaxed);
 }
 
-int etg_local_ghost_is(const etg_store *store, uint64_t hash)
+/* The count stays: it may be that of another with the same slot. */
+int etg_local_ghost_take(etg_store *store, uint64_t hash)
 {
-    return (atomic_load_explicit(mark_of(store, hash), memory_order_relaxed)
-            & GHOST) != 0;
+    _Atomic unsigned char *mark = mark_of(store, hash);
+    unsigned char n = atomic_load_explicit(mark, memory_order_relaxed);
+    if ((n & GHOST) == 0) {
+        return 0;
+    }
+    atomic_store_explicit(mark, n & ETG_LOCAL_MARK_MAX, memory_order_relaxed);
+    return 1;
 }
 
 /* A hand goes round: once per body_bytes. */

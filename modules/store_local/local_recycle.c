@@ -41,9 +41,8 @@ int etg_local_body_put(etg_local_batch *batch, const etg_local_body *body)
         rc = etg_local_index_drop(batch, ETG_LOCAL_ENTITY, hash, place);
     }
     if (rc == MDB_SUCCESS || rc == MDB_NOTFOUND) {
-        etg_local_age age = etg_local_ghost_is(store, hash)
+        etg_local_age age = etg_local_ghost_take(store, hash)
                             ? ETG_LOCAL_OLD : ETG_LOCAL_YOUNG;
-        etg_local_mark_set(store, hash, 0);
         rc = etg_local_segment_append(batch, age, body, &place);
     }
     return rc != 0 ? rc

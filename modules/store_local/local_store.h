@@ -301,7 +301,8 @@ void etg_local_mark_hit(etg_store *store, uint64_t hash);
 void etg_local_mark_set(etg_store *store, uint64_t hash, unsigned int mark);
 /* Remembers for a while that something without hits was evicted. */
 void etg_local_ghost_set(etg_store *store, uint64_t hash);
-int etg_local_ghost_is(const etg_store *store, uint64_t hash);
+/* Is there one? It is gone afterwards. */
+int etg_local_ghost_take(etg_store *store, uint64_t hash);
 /* Forgets ghosts as `bytes` of bodies are recycled. */
 void etg_local_ghosts_fade(etg_store *store, uint64_t bytes);
 

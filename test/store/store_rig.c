@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 
 #define FAR apr_time_from_sec(4000000000ll)
 #define RESPONSE_HEAD 8
+#define LOG_BYTES 65536
 
 typedef struct primary_baton {
     etg_store_key response_key;
@@ -26,7 +28,7 @@ static void log_keep(void *baton, etg_log_level level, apr_status_t rv,
     store_rig *rig = baton;
     size_t used = strlen(rig->log);
     (void)level;
-    snprintf(rig->log + used, sizeof(rig->log) - used, "%s (%d)\n", message,
+    snprintf(rig->log + used, LOG_BYTES - used, "%s (%d)\n", message,
              rv);
 }
 
@@ -34,6 +36,11 @@ static void configure(store_rig *rig, const etg_store_provider *provider,
                       const char *query)
 {
     rig->provider = provider;
+    if (rig->log == NULL) {
+        rig->log = mmap(NULL, LOG_BYTES, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        ck_assert_ptr_ne(rig->log, MAP_FAILED);
+    }
     rig->env.default_dir = rig->dir;
     rig->env.server_root = "/nonexistent";
     rig->env.owner = getuid();

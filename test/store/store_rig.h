@@ -23,7 +23,7 @@ typedef struct store_rig {
     apr_pool_t *p;               /* a request's */
     char dir[256];
     char uri[512];
-    char log[16384];
+    char *log;                   /* shared with processes forked later */
 } store_rig;
 
 /* Makes the folder and pools and configures the store; `query` such as
