@@ -10,6 +10,7 @@ httpd and one backend among its tests:
 
 Each test takes its own `path`, so that tests do not see each other's entries.
 A test that needs an httpd of its own calls `make_httpd(config)`."""
+import hashlib
 import pathlib
 import re
 import sys
@@ -123,7 +124,10 @@ def judge_logs(request):
 @pytest.fixture
 def path(request):
     """A path no other test uses."""
-    return "/" + re.sub(r"[^\w-]", "-", request.node.name)
+    name = re.sub(r"[^\w-]", "-", request.node.name)
+    if len(name) > 100:
+        name = name[:80] + hashlib.sha1(name.encode()).hexdigest()[:8]
+    return "/" + name
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ import socket
 import threading
 import time
 
+from .net import free_port
+
 
 def http_date(moment=None):
     return email.utils.formatdate(time.time() if moment is None else moment,
@@ -163,7 +165,7 @@ class Backend:
         self.seen = collections.defaultdict(list)
         self.connections = set()
         self.listener = None
-        self.port = None
+        self.port = free_port()
         self.open()
 
     # what it answers
@@ -189,13 +191,12 @@ class Backend:
 
     # its own life
 
-    def open(self, port=0):
+    def open(self):
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port or port))
+        listener.bind(("127.0.0.1", self.port))
         listener.listen(512)
         self.listener = listener
-        self.port = listener.getsockname()[1]
         threading.Thread(target=self.accept, args=(listener,),
                          daemon=True).start()
 

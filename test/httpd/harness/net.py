@@ -2,16 +2,24 @@
 """Ports and waiting. Nothing here sleeps for a fixed time in the hope that
 something has happened: it polls until a deadline and says what did not."""
 import os
+import random
 import re
 import socket
 import time
 
 
 def free_port():
-    """A TCP port on the loopback address that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port on the loopback address that nobody listens on now. Not one
+    the kernel would choose: other tests' connections come from those."""
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randrange(10000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def poll(condition, what, timeout=20.0, interval=0.02):
