@@ -92,6 +92,7 @@ typedef struct etg_cache_save {
                                    * than those who wait, or NULL */
     apr_size_t held_bytes;
     apr_int64_t expected;         /* Content-Length, or -1 */
+    const char *invalid_expires;  /* as the backend sent it, or NULL */
 } etg_cache_save;
 
 typedef struct etg_cache_context {
@@ -176,6 +177,9 @@ void etg_cache_release(etg_cache_context *ctx, etg_collapse_outcome outcome);
 
 /* ---- cache_save.c: the filter that stores what goes by ---- */
 
+#define ETG_CACHE_FILTER "ETAG_CACHE_SAVE"
+/* After the content filters, before those of the protocol. */
+#define ETG_CACHE_FILTER_TYPE (AP_FTYPE_CONTENT_SET + 1)
 void etg_cache_save_register(void);
 void etg_cache_save_insert(etg_cache_context *ctx, request_rec *r);
 

@@ -31,6 +31,8 @@ static void stop_storing(etg_cache_context *ctx, etg_collapse_outcome outcome);
 static void finish_storing(etg_cache_context *ctx);
 static apr_status_t send_portion(etg_cache_context *ctx, ap_filter_t *f,
                          apr_bucket_brigade *out);
+static apr_status_t client_left(etg_cache_context *ctx, conn_rec *c,
+                                apr_status_t rv);
 static int must_hold(etg_cache_context *ctx, conn_rec *c);
 static int is_worth_finishing(const etg_cache_context *ctx);
 
@@ -205,13 +207,22 @@ static apr_status_t send_portion(etg_cache_context *ctx, ap_filter_t *f,
     save->portion = 0;
     rv = ap_pass_brigade(f->next, out);
     apr_brigade_cleanup(out);
-    if ((rv != APR_SUCCESS || c->aborted) && !save->eos_seen
-        && is_worth_finishing(ctx)) {
-        save->client_gone = 1;
-        c->aborted = 0;              /* or the handler would stop reading */
-        return APR_SUCCESS;
+    return rv != APR_SUCCESS || c->aborted ? client_left(ctx, c, rv) : rv;
+}
+
+static apr_status_t client_left(etg_cache_context *ctx, conn_rec *c,
+                                apr_status_t rv)
+{
+    if (ctx->save.eos_seen || ctx->save.writer == NULL) {
+        return rv;
     }
-    return rv;
+    if (!is_worth_finishing(ctx)) {
+        stop_storing(ctx, ETG_COLLAPSE_NOT_STORED);
+        return rv;
+    }
+    ctx->save.client_gone = 1;
+    c->aborted = 0;                  /* or the handler would stop reading */
+    return APR_SUCCESS;
 }
 
 /* Would sending now make the waiting requests wait for this client? */

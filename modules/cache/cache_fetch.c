@@ -96,8 +96,12 @@ static int conclude(etg_cache_context *ctx, request_rec *r, int status)
     if (!save->headers_seen) {
         return conclude_silent(ctx, r, status);
     }
-    if (!save->eos_seen) {
-        save->failed = 1;        /* the handler gave up in mid-response */
+    /* A handler that returns OK may leave EOS to core (mod_proxy_fcgi and
+     * whoever writes with ap_rwrite do), unless it gave up: for its client,
+     * or saying so by its result. */
+    if (!save->eos_seen
+        && ((status != OK && status != DONE) || r->connection->aborted)) {
+        save->failed = 1;
         etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
     }
     if (save->client_gone) {

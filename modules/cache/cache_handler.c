@@ -96,7 +96,10 @@ static int handle_cacheable(etg_cache_context *ctx, request_rec *r)
         if (etg_collapse_is_uncacheable(ctx->runtime->collapse,
                                         &ctx->collapse_key,
                                         r->request_time)) {
+            ctx->status.forward = ctx->found.stored != NULL ? "stale"
+                                                            : "uri-miss";
             ctx->status.detail = "uncacheable";
+            etg_cache_trace(ctx, "miss");
             ctx->plan = ETG_CACHE_FETCH_PLAIN;
             return etg_cache_fetch(ctx, r);
         }

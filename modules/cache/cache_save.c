@@ -20,9 +20,8 @@
 #include "lib/storable.h"
 #include "lib/validation.h"
 #include "modules/cache/cache_body.h"
+#include "modules/cache/cache_raw_expires.h"
 #include "modules/glue/request_view.h"
-
-#define FILTER_NAME "ETAG_CACHE_SAVE"
 
 static apr_status_t save_filter(ap_filter_t *f, apr_bucket_brigade *bb);
 static apr_status_t first_brigade(ap_filter_t *f, apr_bucket_brigade *bb);
@@ -46,14 +45,13 @@ static void strip_for_client(request_rec *r);
 
 void etg_cache_save_register(void)
 {
-    /* After the content filters, before those of the protocol. */
-    ap_register_output_filter(FILTER_NAME, save_filter, NULL,
-                              AP_FTYPE_CONTENT_SET + 1);
+    ap_register_output_filter(ETG_CACHE_FILTER, save_filter, NULL,
+                              ETG_CACHE_FILTER_TYPE);
 }
 
 void etg_cache_save_insert(etg_cache_context *ctx, request_rec *r)
 {
-    ap_add_output_filter(FILTER_NAME, ctx, r, r->connection);
+    ap_add_output_filter(ETG_CACHE_FILTER, ctx, r, r->connection);
 }
 
 static apr_status_t save_filter(ap_filter_t *f, apr_bucket_brigade *bb)
@@ -84,13 +82,16 @@ static apr_status_t first_brigade(ap_filter_t *f, apr_bucket_brigade *bb)
         .to_head = r->header_only
     };
     int failure = ctx->plan == ETG_CACHE_PASS ? 0 : failure_of(bb);
+    apr_table_t *fields;
 
     ctx->save.headers_seen = 1;
     etg_cache_restore_fields(ctx, r);
     if (failure) {
         return backend_failed(f, bb, failure);
     }
-    view.fields = etg_response_fields_of(r);
+    fields = etg_response_fields_of(r);
+    etg_cache_raw_expires_restore(ctx, fields);
+    view.fields = fields;
     if (r->status == HTTP_NOT_MODIFIED && ctx->plan == ETG_CACHE_FETCH
         && ctx->found.stored != NULL) {
         if (etg_cache_revalidated(ctx, r, view.fields)) {

@@ -8,9 +8,12 @@
  */
 #include "modules/cache/cache.h"
 
+#include "lib/byte_range.h"
+#include "lib/field_list.h"
 #include "lib/freshness.h"
 #include "lib/precondition.h"
 
+static void prepare_for_416(request_rec *r, apr_uint64_t length);
 static const char *date_of(const etg_stored_response *stored);
 static void set_fields(etg_cache_context *ctx, request_rec *r,
                        const etg_stored_response *stored);
@@ -72,8 +75,27 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
         apr_table_unset(r->headers_in, "Range");
     }
     apr_table_unset(r->headers_in, "If-Range");   /* decided */
+    if (r->status == HTTP_OK) {
+        prepare_for_416(r, stored->body_length);
+    }
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
     return OK;
+}
+
+/* The byterange filter will make an error of it, and of errors core keeps
+ * err_headers_out only. */
+static void prepare_for_416(request_rec *r, apr_uint64_t length)
+{
+    const char *range = apr_table_get(r->headers_in, "Range");
+    const char *said = apr_table_get(r->headers_out, "Cache-Status");
+    unsigned count;
+
+    if (range != NULL && said != NULL
+        && etg_range_judge(etg_bytes_of(range), length, &count)
+           == ETG_RANGE_UNSATISFIABLE) {
+        apr_table_setn(r->err_headers_out, "Cache-Status", said);
+        apr_table_unset(r->headers_out, "Cache-Status");
+    }
 }
 
 /* Stands in for a missing Last-Modified (RFC 9111 §4.3.2). */
@@ -166,15 +188,18 @@ void etg_cache_make_not_modified(request_rec *r)
     r->status_line = NULL;
 }
 
-/* The content filters have done their work when the response was stored. */
+/* The content filters have done their work when the response was stored; and
+ * ours must not take it for a response of the backend. */
 static void drop_applied_filters(request_rec *r)
 {
     ap_filter_t *filter = r->output_filters;
 
-    while (filter != NULL && filter->frec->ftype <= AP_FTYPE_CONTENT_SET) {
+    while (filter != NULL && filter->frec->ftype <= ETG_CACHE_FILTER_TYPE) {
         ap_filter_t *next = filter->next;
 
-        if (!is_compressor(filter->frec)) {
+        if (filter->frec->ftype <= AP_FTYPE_CONTENT_SET
+            ? !is_compressor(filter->frec)
+            : !ap_cstr_casecmp(filter->frec->name, ETG_CACHE_FILTER)) {
             ap_remove_output_filter(filter);
         }
         filter = next;
