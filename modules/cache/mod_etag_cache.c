@@ -8,6 +8,7 @@
 #include "modules/cache/cache.h"
 
 #include "modules/cache/cache_handler.h"
+#include "modules/cache/cache_raw_expires.h"
 #include "modules/cache/cache_warnings.h"
 
 static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
@@ -22,9 +23,8 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog,
                         apr_pool_t *ptemp, server_rec *s)
 {
     (void)plog;
-    (void)ptemp;
-    etg_cache_warn_of_mod_cache(s);
-    return etg_cache_stores_configure(pconf, s);
+    etg_cache_warn_of_mod_cache(s, ptemp);
+    return etg_cache_stores_configure(pconf, ptemp, s);
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog,
@@ -55,6 +55,7 @@ static void register_hooks(apr_pool_t *p)
     /* Before every handler: those of mod_rewrite and mod_dir redirect. */
     ap_hook_handler(etg_cache_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     etg_cache_save_register();
+    etg_cache_raw_expires_register();
 }
 
 module AP_MODULE_DECLARE_DATA etag_cache_module = {
