@@ -50,6 +50,7 @@ APLOG_USE_MODULE(etag_cache);
 /* What all servers of the process share; made in check_config (pconf). */
 typedef struct etg_cache_runtime {
     apr_array_header_t *stores;   /* etg_cache_store rows, one per URI */
+    int is_used;                  /* is the cache on anywhere? */
     void *shared;                 /* the collapse table's shared memory */
     apr_size_t shared_size;
     etg_collapse *collapse;       /* child: this process's view, or NULL */
@@ -122,8 +123,10 @@ typedef struct etg_cache_context {
 /* ---- cache_stores.c: instances, shared memory, process start ---- */
 
 /* check_config: makes the store instances of all servers. 
- * Returns OK, or HTTP_INTERNAL_SERVER_ERROR after saying why. */
-int etg_cache_stores_configure(apr_pool_t *pconf, server_rec *s);
+ * Nothing is made where the cache is off everywhere. OK, or
+ * HTTP_INTERNAL_SERVER_ERROR after saying why. */
+int etg_cache_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp,
+                               server_rec *s);
 /* post_config of a real start: folders and shared memory. */
 int etg_cache_stores_prepare(apr_pool_t *pconf, server_rec *s);
 /* child_init. */

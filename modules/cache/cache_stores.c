@@ -40,7 +40,8 @@ static void share_table(apr_pool_t *pconf, server_rec *s,
                         etg_cache_runtime *runtime);
 static etg_cache_runtime *runtime_of(server_rec *s);
 
-int etg_cache_stores_configure(apr_pool_t *pconf, server_rec *s)
+int etg_cache_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp,
+                               server_rec *s)
 {
     etg_cache_runtime *runtime = apr_pcalloc(pconf, sizeof(*runtime));
     etg_store_env *env = apr_pcalloc(pconf, sizeof(*env));
@@ -52,6 +53,7 @@ int etg_cache_stores_configure(apr_pool_t *pconf, server_rec *s)
     env->group = ap_unixd_config.group_id;
     env->log.write = write_log;
     env->log.baton = s;
+    runtime->is_used = etg_cache_is_used(ptemp);
     for (server_rec *each = s; each != NULL; each = each->next) {
         int rv = configure_server(pconf, each, runtime, env);
 
@@ -74,7 +76,7 @@ static int configure_server(apr_pool_t *pconf, server_rec *s,
     conf->key_rules.ignore_query = conf->ignore_query;
     conf->key_rules.headers = conf->key_headers;
     conf->key_rules.sort_query = conf->sort_query;
-    if (!etg_cache_is_used()) {
+    if (!runtime->is_used) {
         return OK;                   /* no folder and no file for nothing */
     }
     rv = find_store(pconf, s, "ETagCacheMetaStore", conf->meta_uris, runtime,
@@ -158,7 +160,9 @@ int etg_cache_stores_prepare(apr_pool_t *pconf, server_rec *s)
                          "requests are served without it", store->uri);
         }
     }
-    share_table(pconf, s, runtime);
+    if (runtime->is_used) {
+        share_table(pconf, s, runtime);
+    }
     return OK;
 }
 

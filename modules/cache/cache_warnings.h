@@ -5,11 +5,11 @@
 
 #include <httpd.h>
 
-/* Warns if mod_cache's CacheEnable stands beside ETagCache: two caches on the
- * same URLs hide each other's validators. */
-void etg_cache_warn_of_mod_cache(server_rec *s);
+/* Warns if mod_cache's CacheEnable covers URLs that ETagCache covers too: two
+ * caches on the same URLs hide each other's validators. */
+void etg_cache_warn_of_mod_cache(server_rec *s, apr_pool_t *ptemp);
 
 /* Does the configuration switch the cache on anywhere? */
-int etg_cache_is_used(void);
+int etg_cache_is_used(apr_pool_t *ptemp);
 
 #endif
