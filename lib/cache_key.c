@@ -66,6 +66,8 @@ static apr_size_t authority_end(const char *target);
 static int apply_rules(etg_bytes *query, const etg_key_rules *rules,
                        apr_pool_t *p);
 static apr_array_header_t *read_parameters(etg_bytes query, apr_pool_t *p);
+static void drop_ignored(apr_array_header_t *parameters,
+                         const apr_array_header_t *patterns, apr_pool_t *p);
 static int is_ignored(const parameter *one,
                       const apr_array_header_t *patterns, apr_pool_t *p);
 static unsigned hex_digit(char c);
@@ -158,6 +160,31 @@ void etg_response_key(etg_store_key *out, const etg_store_key *primary,
     etg_cache_key_hash(out, (const char *)text, sizeof(text));
 }
 
+const char *etg_query_without(const char *query,
+                              const apr_array_header_t *patterns,
+                              apr_pool_t *p)
+{
+    apr_array_header_t *parameters;
+    etg_bytes rest;
+    int count;
+
+    if (*query == '\0') {
+        return query;
+    }
+    rest = etg_bytes_of(query);
+    parameters = read_parameters(rest, p);
+    count = parameters->nelts;
+    drop_ignored(parameters, patterns, p);
+    if (parameters->nelts == count) {
+        return query;
+    }
+    if (parameters->nelts == 0) {
+        return NULL;
+    }
+    rest = joined(parameters, rest.length + 1, p);
+    return apr_pstrmemdup(p, (const char *)rest.data + 1, rest.length - 1);
+}
+
 /* Finds path and query. Returns whether they are all of the target. */
 static int divide_target(key_parts *parts, const char *target)
 {
@@ -206,21 +233,16 @@ static int apply_rules(etg_bytes *query, const etg_key_rules *rules,
     int drops = rules->ignore_query != NULL && rules->ignore_query->nelts > 0;
     apr_array_header_t *parameters;
     etg_bytes fresh;
-    int kept = 0;
-    int i;
 
     if (query->length < 2 || (!drops && !rules->sort_query)) {
         return 0;
     }
-    parameters = read_parameters(*query, p);
-    for (i = 0; drops && i < parameters->nelts; i++) {
-        parameter *one = &APR_ARRAY_IDX(parameters, i, parameter);
-
-        if (!is_ignored(one, rules->ignore_query, p)) {
-            APR_ARRAY_IDX(parameters, kept++, parameter) = *one;
-        }
+    fresh.data = query->data + 1;
+    fresh.length = query->length - 1;
+    parameters = read_parameters(fresh, p);
+    if (drops) {
+        drop_ignored(parameters, rules->ignore_query, p);
     }
-    parameters->nelts = drops ? kept : parameters->nelts;
     if (rules->sort_query) {
         qsort(parameters->elts, (size_t)parameters->nelts, sizeof(parameter),
               order_parameters);
@@ -234,11 +256,12 @@ static int apply_rules(etg_bytes *query, const etg_key_rules *rules,
     return 1;
 }
 
+/* Of a query without its '?'. */
 static apr_array_header_t *read_parameters(etg_bytes query, apr_pool_t *p)
 {
     apr_array_header_t *parameters = apr_array_make(p, 16, sizeof(parameter));
     const unsigned char *end = query.data + query.length;
-    const unsigned char *at = query.data + 1;
+    const unsigned char *at = query.data;
 
     for (;;) {
         const unsigned char *stop = memchr(at, '&', (size_t)(end - at));
@@ -255,6 +278,22 @@ static apr_array_header_t *read_parameters(etg_bytes query, apr_pool_t *p)
         }
         at = stop + 1;
     }
+}
+
+static void drop_ignored(apr_array_header_t *parameters,
+                         const apr_array_header_t *patterns, apr_pool_t *p)
+{
+    int kept = 0;
+    int i;
+
+    for (i = 0; i < parameters->nelts; i++) {
+        parameter *one = &APR_ARRAY_IDX(parameters, i, parameter);
+
+        if (!is_ignored(one, patterns, p)) {
+            APR_ARRAY_IDX(parameters, kept++, parameter) = *one;
+        }
+    }
+    parameters->nelts = kept;
 }
 
 static int is_ignored(const parameter *one,

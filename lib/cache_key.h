@@ -44,6 +44,12 @@ void etg_cache_key_make(etg_cache_key *key, const char *scheme,
                         const apr_table_t *request_fields,
                         const etg_key_rules *rules, apr_pool_t *p);
 
+/* A query (without its '?') less the parameters that `patterns` match, as the
+ * key leaves them out: `query` itself if none does, NULL if all do. */
+const char *etg_query_without(const char *query,
+                              const apr_array_header_t *patterns,
+                              apr_pool_t *p);
+
 /* The hash of a key's text (XXH3-128), for a text that stands already. */
 void etg_cache_key_hash(etg_store_key *hash, const char *text,
                         apr_size_t length);

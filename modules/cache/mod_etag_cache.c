@@ -8,6 +8,7 @@
 #include "modules/cache/cache.h"
 
 #include "modules/cache/cache_handler.h"
+#include "modules/cache/cache_query.h"
 #include "modules/cache/cache_raw_expires.h"
 #include "modules/cache/cache_warnings.h"
 
@@ -56,6 +57,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_handler(etg_cache_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
     etg_cache_save_register();
     etg_cache_raw_expires_register();
+    etg_cache_query_register();
 }
 
 module AP_MODULE_DECLARE_DATA etag_cache_module = {

@@ -314,6 +314,32 @@ START_TEST(test_parameters_are_sorted_by_raw_name_and_stay_in_order)
 }
 END_TEST
 
+START_TEST(test_the_backends_query_is_the_keys)
+{
+    static const char *const queries[][2] = {
+        { "a=1", "a=1" }, { "utm_x=1", NULL }, { "utm_x=1&a=1", "a=1" },
+        { "a=1&utm_x&b=%20&%75tm_y=2", "a=1&b=%20" }, { "", "" },
+        { "a&&utm_x", "a&" }, { "&", "&" }, { "utm_x&utm_y", NULL },
+        { "utm_x&", "" }, { "a?utm_x&gid", "a?utm_x" },
+    };
+    unsigned i;
+
+    rules.ignore_query = words("utm_*", "gid");
+    for (i = 0; i < ROWS(queries); i++) {
+        const char *query = queries[i][0];
+        const char *got = etg_query_without(query, rules.ignore_query, pool);
+        const char *target = target_of(apr_pstrcat(pool, "/p?", query, NULL));
+
+        ck_assert_pstr_eq(got, queries[i][1]);
+        ck_assert_str_eq(target, got == NULL
+                                     ? "/p"
+                                     : apr_pstrcat(pool, "/p?", got, NULL));
+    }
+    ck_assert_ptr_eq(etg_query_without(queries[0][0], rules.ignore_query,
+                                       pool), queries[0][0]);
+}
+END_TEST
+
 START_TEST(test_sorting_a_long_query_is_stable)
 {
     char query[4000] = "/?";
@@ -430,6 +456,7 @@ int main(void)
     tcase_add_test(query, test_a_pattern_may_name_what_is_encoded);
     tcase_add_test(query,
                    test_parameters_are_sorted_by_raw_name_and_stay_in_order);
+    tcase_add_test(query, test_the_backends_query_is_the_keys);
     tcase_add_test(query, test_sorting_a_long_query_is_stable);
     tcase_add_test(query, test_rules_and_fields_work_together);
     suite_add_tcase(suite, query);
