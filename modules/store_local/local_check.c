@@ -115,13 +115,18 @@ static int everything_walk(etg_store *store)
 {
     MDB_txn *txn;
     uint64_t last_record = 0;
+    uint64_t last_old = 0;
     uint64_t last_file = 0;
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (rc != MDB_SUCCESS) {
         return rc;
     }
-    rc = database_walk(txn, store->records, ETG_LOCAL_ROW_HEAD,
-                       &last_record);
+    rc = database_walk(txn, store->records[ETG_LOCAL_YOUNG],
+                       ETG_LOCAL_ROW_HEAD, &last_record);
+    if (rc == MDB_SUCCESS) {
+        rc = database_walk(txn, store->records[ETG_LOCAL_OLD],
+                           ETG_LOCAL_ROW_HEAD, &last_old);
+    }
     if (rc == MDB_SUCCESS) {
         rc = database_walk(txn, store->index, ETG_LOCAL_ITEM_BYTES, NULL);
     }
@@ -132,6 +137,8 @@ static int everything_walk(etg_store *store)
     /* Sequence numbers are handed out by the control file. */
     if (rc == MDB_SUCCESS
         && (last_record > atomic_load(&store->control->record_seq)
+            || (last_old & (ETG_LOCAL_ROW_OLD - 1))
+               > atomic_load(&store->control->record_seq)
             || (last_file & (ETG_LOCAL_FILE_OLD - 1))
                > atomic_load(&store->control->file_seq))) {
         rc = MDB_CORRUPTED;
@@ -153,7 +160,7 @@ static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
 {
     MDB_cursor *cursor;
     MDB_val key, data;
-    volatile unsigned char touched = 0;
+    unsigned char touched = 0;
     int rc = mdb_cursor_open(txn, dbi, &cursor);
     if (rc != MDB_SUCCESS) {
         return rc;
@@ -167,7 +174,7 @@ static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
             return MDB_CORRUPTED;
         }
         for (apr_size_t i = 0; i < data.mv_size; i += 64) {
-            touched ^= bytes[i];
+            touched ^= *(const volatile unsigned char *)(bytes + i);
         }
         if (last != NULL) {
             memcpy(&number, key.mv_data, sizeof(number));
@@ -179,6 +186,7 @@ static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
         rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
+    (void)touched;
     return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
 }
 

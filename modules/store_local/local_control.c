@@ -89,6 +89,7 @@ apr_status_t etg_local_control_map(etg_store *store, const char *folder,
     store->marks = (_Atomic unsigned char *)map + sizeof(etg_local_control)
                    + store->geometry.segment_count
                      * sizeof(etg_local_segment);
+    store->ghosts = store->marks + store->geometry.mark_count;
     return APR_SUCCESS;
 }
 

@@ -19,12 +19,14 @@ apr_status_t etg_local_counters(etg_store *store, apr_pool_t *p,
         "recycled_segments"
     };
     etg_local_reader *reader;
-    MDB_stat records, index, files;
+    MDB_stat records, old_records, index, files;
     apr_status_t rv = etg_local_read_begin(store, &reader);
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    mdb_stat(reader->txn, store->records, &records);
+    mdb_stat(reader->txn, store->records[ETG_LOCAL_YOUNG], &records);
+    mdb_stat(reader->txn, store->records[ETG_LOCAL_OLD], &old_records);
+    records.ms_entries += old_records.ms_entries;
     mdb_stat(reader->txn, store->index, &index);
     mdb_stat(reader->txn, store->files, &files);
     uint64_t pages = 0;

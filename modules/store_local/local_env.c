@@ -141,7 +141,7 @@ static int environment_open(etg_store *store)
         return rc;
     }
     mdb_env_set_maxreaders(store->env, ETG_LOCAL_READERS);
-    mdb_env_set_maxdbs(store->env, 3);
+    mdb_env_set_maxdbs(store->env, 4);
     mdb_env_set_mapsize(store->env, store->geometry.map_bytes);
     return mdb_env_open(store->env, store->folder, MDB_NOTLS | MDB_NOSYNC,
                         0600);
@@ -178,7 +178,11 @@ static int handles_open(etg_store *store, unsigned int flags)
         return rc;
     }
     rc = mdb_dbi_open(txn, "records", flags | MDB_INTEGERKEY,
-                      &store->records);
+                      &store->records[ETG_LOCAL_YOUNG]);
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_dbi_open(txn, "records-old", flags | MDB_INTEGERKEY,
+                          &store->records[ETG_LOCAL_OLD]);
+    }
     if (rc == MDB_SUCCESS) {
         rc = mdb_dbi_open(txn, "index", flags | MDB_DUPSORT | MDB_DUPFIXED,
                           &store->index);

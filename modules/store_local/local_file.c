@@ -180,9 +180,7 @@ int etg_local_file_evict(etg_local_batch *batch, uint64_t place,
     MDB_val key = { sizeof(place), &place };
     if (mark == 0 || row->expires_s <= batch->now_s) {
         etg_local_count_add(store, ETG_LOCAL_EVICTED_FILES, 1);
-        if (mark == 0) {
-            etg_local_ghost_set(store, hash);
-        }
+        etg_local_ghost_set(store, hash);
         return etg_local_file_drop(batch, &row->id, place);
     }
     etg_local_file_row kept = *row;

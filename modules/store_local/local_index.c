@@ -10,9 +10,9 @@
  * says itself what it is, and the search goes on if it is not the one.
  *
  * Hit marks are one byte per hash slot in the control file, counting to 15;
- * races between readers lose a count, nothing else. A higher bit is the ghost
- * of something that was evicted without a hit: if it is stored again before a
- * body's worth of the store has been recycled, it was evicted too early.
+ * races between readers lose a count, nothing else. Behind them lies a bit map
+ * of ghosts: things evicted. What is stored again while its ghost is there
+ * was evicted too early.
  */
 #include "local_store.h"
 
@@ -22,11 +22,12 @@
 #define ITEM_BYTES ETG_LOCAL_ITEM_BYTES
 #define HASH_BYTES 4
 #define PURGE_AT_ONCE 256
-#define GHOST 0x80u
 
 static void item_set(unsigned char *item, uint64_t hash, uint64_t place);
 static uint64_t item_place(const unsigned char *item);
 static _Atomic unsigned char *mark_of(const etg_store *store, uint64_t hash);
+static _Atomic unsigned char *ghost_of(const etg_store *store, uint64_t hash,
+                                       unsigned char *bit);
 
 uint64_t etg_local_key_hash(const etg_store_key *key)
 {
@@ -143,15 +144,16 @@ int etg_local_index_purge(etg_local_batch *batch, uint32_t segment)
 
 unsigned int etg_local_mark(const etg_store *store, uint64_t hash)
 {
-    return atomic_load_explicit(mark_of(store, hash), memory_order_relaxed)
-           & ETG_LOCAL_MARK_MAX;
+    unsigned int n = atomic_load_explicit(mark_of(store, hash),
+                                          memory_order_relaxed);
+    return n < ETG_LOCAL_MARK_MAX ? n : ETG_LOCAL_MARK_MAX;
 }
 
 void etg_local_mark_hit(etg_store *store, uint64_t hash)
 {
     _Atomic unsigned char *mark = mark_of(store, hash);
     unsigned char n = atomic_load_explicit(mark, memory_order_relaxed);
-    if ((n & ETG_LOCAL_MARK_MAX) < ETG_LOCAL_MARK_MAX) {
+    if (n < ETG_LOCAL_MARK_MAX) {
         atomic_store_explicit(mark, n + 1, memory_order_relaxed);
     }
 }
@@ -164,37 +166,55 @@ void etg_local_mark_set(etg_store *store, uint64_t hash, unsigned int mark)
 
 void etg_local_ghost_set(etg_store *store, uint64_t hash)
 {
-    atomic_store_explicit(mark_of(store, hash), GHOST, memory_order_relaxed);
+    unsigned char bit;
+    _Atomic unsigned char *ghost = ghost_of(store, hash, &bit);
+    atomic_fetch_or_explicit(ghost, bit, memory_order_relaxed);
 }
 
-/* The count stays: it may be that of another with the same slot. */
 int etg_local_ghost_take(etg_store *store, uint64_t hash)
 {
-    _Atomic unsigned char *mark = mark_of(store, hash);
-    unsigned char n = atomic_load_explicit(mark, memory_order_relaxed);
-    if ((n & GHOST) == 0) {
-        return 0;
-    }
-    atomic_store_explicit(mark, n & ETG_LOCAL_MARK_MAX, memory_order_relaxed);
-    return 1;
+    unsigned char bit;
+    _Atomic unsigned char *ghost = ghost_of(store, hash, &bit);
+    unsigned char before = atomic_fetch_and_explicit(
+        ghost, (unsigned char)~bit, memory_order_relaxed);
+    return (before & bit) != 0;
 }
 
 /* A hand goes round: once per body_bytes. */
 void etg_local_ghosts_fade(etg_store *store, uint64_t bytes)
 {
-    uint32_t count = store->geometry.mark_count;
+    uint32_t count = store->geometry.ghost_bytes;
     uint64_t steps = bytes * count / store->geometry.body_bytes + 1;
     uint32_t hand = atomic_load(&store->control->ghost_hand);
     for (uint64_t i = 0; i < steps && i < count; i++) {
-        _Atomic unsigned char *mark = &store->marks[(hand + i) % count];
-        unsigned char n = atomic_load_explicit(mark, memory_order_relaxed);
-        if ((n & GHOST) != 0) {
-            atomic_store_explicit(mark, n & ETG_LOCAL_MARK_MAX,
-                                  memory_order_relaxed);
-        }
+        atomic_store_explicit(&store->ghosts[(hand + i) % count], 0,
+                              memory_order_relaxed);
     }
     atomic_store(&store->control->ghost_hand,
                  (uint32_t)((hand + steps) % count));
+}
+
+void etg_local_keep_plan(etg_local_keep *keep,
+                         const uint64_t with_mark[ETG_LOCAL_MARK_MAX + 1],
+                         uint64_t limit)
+{
+    keep->above = ETG_LOCAL_MARK_MAX;
+    keep->left = limit;
+    while (keep->above > 0 && with_mark[keep->above] <= keep->left) {
+        keep->left -= with_mark[keep->above--];
+    }
+}
+
+int etg_local_keep_is(etg_local_keep *keep, unsigned int mark, uint64_t cost)
+{
+    if (mark > keep->above) {
+        return 1;
+    }
+    if (mark == 0 || mark < keep->above || cost > keep->left) {
+        return 0;
+    }
+    keep->left -= cost;
+    return 1;
 }
 
 static void item_set(unsigned char *item, uint64_t hash, uint64_t place)
@@ -219,4 +239,12 @@ static uint64_t item_place(const unsigned char *item)
 static _Atomic unsigned char *mark_of(const etg_store *store, uint64_t hash)
 {
     return &store->marks[hash & (store->geometry.mark_count - 1)];
+}
+
+static _Atomic unsigned char *ghost_of(const etg_store *store, uint64_t hash,
+                                       unsigned char *bit)
+{
+    uint64_t at = hash >> 13;
+    *bit = (unsigned char)(1u << (at & 7));
+    return &store->ghosts[at >> 3 & (store->geometry.ghost_bytes - 1)];
 }

@@ -39,15 +39,15 @@ apr_status_t etg_local_meta_lookup(etg_store *store, const etg_store_key *key,
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    int rc = etg_local_row_find(reader->txn, store->records, reader->index,
-                                key, &primary);
+    int rc = etg_local_row_find(store, reader->txn, reader->index, key,
+                                &primary);
     if (rc == MDB_SUCCESS
         && choose(baton, primary.first, &next) != APR_SUCCESS) {
         rc = MDB_NOTFOUND;
     }
     if (rc == MDB_SUCCESS) {
-        rc = etg_local_row_response(reader->txn, store->records,
-                                    reader->index, &primary, &next, &found);
+        rc = etg_local_row_response(store, reader->txn, reader->index,
+                                    &primary, &next, &found);
     }
     if (rc == MDB_SUCCESS) {
         unsigned char *copy = apr_palloc(p, found.length + 1);

@@ -16,9 +16,12 @@
  * That saves a row and an index item per entry and makes a look-up one
  * search. A response that is pushed out of its pair by another variant gets a
  * row of its own. A row that is replaced by one that is no longer keeps its
- * place; otherwise it moves to the end. Eviction takes the oldest rows,
- * except that of those looked at together the most used, at most half, move
- * to the end with half their mark.
+ * place; otherwise it moves to the end.
+ *
+ * New rows are young and go first, the oldest of them, as with bodies
+ * (local_recycle.c); of those looked at together the most used, at most half,
+ * move to the end of the old ones, a database of its own, with half their
+ * mark.
  */
 #include "local_store.h"
 
@@ -29,13 +32,14 @@
 #include <string.h>
 
 #define ROWS_MAX 64
+#define YOUNG_SHARE 4           /* of the map: a quarter */
 #define HEAD_BYTES 24
 #define PAIR_BYTES 20
 #define PAIR 0x80000000u
 
 typedef struct probe {
+    etg_store *store;
     MDB_txn *txn;
-    MDB_dbi records;
     const etg_store_key *key;
     MDB_val row;
 } probe;
@@ -52,17 +56,20 @@ static int row_store(etg_local_batch *batch, const etg_local_row *row,
                      const etg_local_row *old);
 static int row_put(etg_local_batch *batch, uint64_t sequence,
                    const etg_local_row *row, unsigned int flags);
-static int row_append(etg_local_batch *batch, const etg_local_row *row);
+static int row_append(etg_local_batch *batch, etg_local_age age,
+                      const etg_local_row *row);
+static etg_local_age age_of(uint64_t place);
+static int age_due(etg_local_batch *batch, etg_local_age *age);
 static int row_drop(etg_local_batch *batch, const etg_local_row *row);
 static apr_size_t row_bytes(const etg_local_row *row);
 static int row_retire(etg_local_batch *batch, uint64_t sequence,
-                      unsigned int threshold);
+                      etg_local_keep *keep);
 static apr_size_t longest(const etg_store *store);
 
-int etg_local_row_find(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
+int etg_local_row_find(etg_store *store, MDB_txn *txn, MDB_cursor *index,
                        const etg_store_key *key, etg_local_row *row)
 {
-    probe sought = { txn, records, key, { 0, NULL } };
+    probe sought = { store, txn, key, { 0, NULL } };
     uint64_t place;
     int rc = etg_local_index_find(index, ETG_LOCAL_RECORD,
                                   etg_local_key_hash(key), is_row, &sought,
@@ -74,7 +81,7 @@ int etg_local_row_find(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
     return row_parse(&sought.row, row) ? MDB_SUCCESS : MDB_CORRUPTED;
 }
 
-int etg_local_row_response(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
+int etg_local_row_response(etg_store *store, MDB_txn *txn, MDB_cursor *index,
                            const etg_local_row *primary,
                            const etg_store_key *key, etg_bytes *response)
 {
@@ -84,7 +91,7 @@ int etg_local_row_response(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
         *response = primary->second;
         return MDB_SUCCESS;
     }
-    int rc = etg_local_row_find(txn, records, index, key, &alone);
+    int rc = etg_local_row_find(store, txn, index, key, &alone);
     if (rc == MDB_SUCCESS) {
         *response = alone.first;
     }
@@ -111,12 +118,17 @@ int etg_local_record_write(etg_local_batch *batch, etg_store_write *write)
 int etg_local_record_evict(etg_local_batch *batch, unsigned int rows)
 {
     uint64_t sequences[ROWS_MAX];
-    unsigned int with_mark[ETG_LOCAL_MARK_MAX + 1] = { 0 };
+    uint64_t with_mark[ETG_LOCAL_MARK_MAX + 1] = { 0 };
     unsigned int count = 0;
     MDB_cursor *cursor;
     MDB_val key, bytes;
+    etg_local_age age = ETG_LOCAL_YOUNG;
     rows = rows < ROWS_MAX ? rows : ROWS_MAX;
-    int rc = mdb_cursor_open(batch->txn, batch->store->records, &cursor);
+    int rc = age_due(batch, &age);
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_cursor_open(batch->txn, batch->store->records[age],
+                             &cursor);
+    }
     if (rc != MDB_SUCCESS) {
         return rc;
     }
@@ -138,14 +150,11 @@ int etg_local_record_evict(etg_local_batch *batch, unsigned int rows)
     if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
         return rc;
     }
-    unsigned int threshold = ETG_LOCAL_MARK_MAX + 1;
-    unsigned int kept = 0;
-    while (threshold > 1 && kept + with_mark[threshold - 1] <= count / 2) {
-        kept += with_mark[--threshold];
-    }
+    etg_local_keep keep;
+    etg_local_keep_plan(&keep, with_mark, count / 2);
     rc = count == 0 ? MDB_NOTFOUND : MDB_SUCCESS;
     for (unsigned int i = 0; i < count && rc == MDB_SUCCESS; i++) {
-        rc = row_retire(batch, sequences[i], threshold);
+        rc = row_retire(batch, sequences[i], &keep);
     }
     return rc;
 }
@@ -155,7 +164,8 @@ static int is_row(void *baton, uint64_t place)
     probe *sought = baton;
     MDB_val key = { sizeof(place), &place };
     MDB_val row;
-    if (mdb_get(sought->txn, sought->records, &key, &row) != MDB_SUCCESS
+    if (mdb_get(sought->txn, sought->store->records[age_of(place)], &key,
+                &row) != MDB_SUCCESS
         || row.mv_size < HEAD_BYTES
         || memcmp(row.mv_data, sought->key->bytes, ETG_STORE_KEY_BYTES)
            != 0) {
@@ -205,8 +215,7 @@ static int row_find_in(etg_local_batch *batch, const etg_store_key *key,
     if (rc != MDB_SUCCESS) {
         return rc;
     }
-    rc = etg_local_row_find(batch->txn, batch->store->records, index, key,
-                            row);
+    rc = etg_local_row_find(batch->store, batch->txn, index, key, row);
     mdb_cursor_close(index);
     return rc;
 }
@@ -282,13 +291,16 @@ static int row_store(etg_local_batch *batch, const etg_local_row *row,
         return E2BIG;
     }
     if (old == NULL) {
-        return row_append(batch, row);
+        uint64_t hash = etg_local_key_hash(&row->key);
+        return row_append(batch, etg_local_ghost_take(batch->store, hash)
+                                 ? ETG_LOCAL_OLD : ETG_LOCAL_YOUNG, row);
     }
     if (row_bytes(row) <= old->bytes) {
         return row_put(batch, old->place, row, 0);
     }
     int rc = row_drop(batch, old);
-    return rc != MDB_SUCCESS ? rc : row_append(batch, row);
+    return rc != MDB_SUCCESS ? rc
+           : row_append(batch, age_of(old->place), row);
 }
 
 static int row_put(etg_local_batch *batch, uint64_t sequence,
@@ -296,8 +308,8 @@ static int row_put(etg_local_batch *batch, uint64_t sequence,
 {
     MDB_val key = { sizeof(sequence), &sequence };
     MDB_val bytes = { row_bytes(row), NULL };
-    int rc = mdb_put(batch->txn, batch->store->records, &key, &bytes,
-                     MDB_RESERVE | flags);
+    int rc = mdb_put(batch->txn, batch->store->records[age_of(sequence)],
+                     &key, &bytes, MDB_RESERVE | flags);
     if (rc != MDB_SUCCESS) {
         return rc;
     }
@@ -320,10 +332,36 @@ static int row_put(etg_local_batch *batch, uint64_t sequence,
     return MDB_SUCCESS;
 }
 
-static int row_append(etg_local_batch *batch, const etg_local_row *row)
+static etg_local_age age_of(uint64_t place)
+{
+    return (place & ETG_LOCAL_ROW_OLD) != 0 ? ETG_LOCAL_OLD : ETG_LOCAL_YOUNG;
+}
+
+/* The young give way if they have more than their share of the pages. */
+static int age_due(etg_local_batch *batch, etg_local_age *age)
+{
+    etg_store *store = batch->store;
+    MDB_stat young, old;
+    int rc = mdb_stat(batch->txn, store->records[ETG_LOCAL_YOUNG], &young);
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_stat(batch->txn, store->records[ETG_LOCAL_OLD], &old);
+    }
+    if (rc == MDB_SUCCESS) {
+        uint64_t pages = young.ms_branch_pages + young.ms_leaf_pages
+                         + young.ms_overflow_pages;
+        *age = old.ms_entries == 0
+               || pages > store->geometry.map_bytes / 4096 / YOUNG_SHARE
+               ? ETG_LOCAL_YOUNG : ETG_LOCAL_OLD;
+    }
+    return rc;
+}
+
+static int row_append(etg_local_batch *batch, etg_local_age age,
+                      const etg_local_row *row)
 {
     etg_store *store = batch->store;
     uint64_t sequence = atomic_fetch_add(&store->control->record_seq, 1) + 1;
+    sequence |= age == ETG_LOCAL_OLD ? ETG_LOCAL_ROW_OLD : 0;
     int rc = row_put(batch, sequence, row, MDB_APPEND);
     return rc != MDB_SUCCESS ? rc
            : etg_local_index_add(batch, ETG_LOCAL_RECORD,
@@ -335,7 +373,8 @@ static int row_drop(etg_local_batch *batch, const etg_local_row *row)
     uint64_t place = row->place;
     uint64_t hash = etg_local_key_hash(&row->key);
     MDB_val key = { sizeof(place), &place };
-    int rc = mdb_del(batch->txn, batch->store->records, &key, NULL);
+    int rc = mdb_del(batch->txn, batch->store->records[age_of(place)], &key,
+                     NULL);
     return rc != MDB_SUCCESS ? rc
            : etg_local_index_drop(batch, ETG_LOCAL_RECORD, hash, place);
 }
@@ -347,17 +386,17 @@ static apr_size_t row_bytes(const etg_local_row *row)
            : bytes + PAIR_BYTES + row->second.length;
 }
 
-/* Drops an old row, or moves it to the end if its mark reaches the
- * threshold. */
+/* Drops a row, or moves it to the end of the old ones. */
 static int row_retire(etg_local_batch *batch, uint64_t sequence,
-                      unsigned int threshold)
+                      etg_local_keep *keep)
 {
     etg_store *store = batch->store;
     MDB_val key = { sizeof(sequence), &sequence };
     MDB_val bytes;
     etg_local_row row;
     void *copy = NULL;
-    int rc = mdb_get(batch->txn, store->records, &key, &bytes);
+    int rc = mdb_get(batch->txn, store->records[age_of(sequence)], &key,
+                     &bytes);
     if (rc != MDB_SUCCESS) {
         return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
     }
@@ -367,7 +406,8 @@ static int row_retire(etg_local_batch *batch, uint64_t sequence,
     row.place = sequence;
     uint64_t hash = etg_local_key_hash(&row.key);
     unsigned int mark = etg_local_mark(store, hash);
-    if (mark >= threshold && row.first_expires_s > batch->now_s) {
+    if (row.first_expires_s > batch->now_s
+        && etg_local_keep_is(keep, mark, 1)) {
         copy = malloc(bytes.mv_size);
     }
     if (copy != NULL) {
@@ -377,8 +417,12 @@ static int row_retire(etg_local_batch *batch, uint64_t sequence,
     }
     rc = row_drop(batch, &row);
     if (rc == MDB_SUCCESS && copy != NULL) {
-        rc = row_append(batch, &row);
+        rc = row_append(batch, ETG_LOCAL_OLD, &row);
         etg_local_mark_set(store, hash, mark / 2);
+    }
+    else if (rc == MDB_SUCCESS) {
+        etg_local_mark_set(store, hash, mark / 2);
+        etg_local_ghost_set(store, hash);
     }
     etg_local_count_add(store, copy != NULL ? ETG_LOCAL_KEPT_RECORDS
                                             : ETG_LOCAL_EVICTED_RECORDS, 1);

@@ -19,10 +19,10 @@ static int is_equal(etg_store *store, const etg_local_body *body,
                     uint64_t place);
 static void expiry_extend(etg_store *store, const etg_local_body *body,
                           uint64_t place);
-static unsigned int threshold_find(const etg_local_batch *batch,
-                                   uint32_t number, int *is_whole);
+static int keep_plan(const etg_local_batch *batch, uint32_t number,
+                     etg_local_keep *keep);
 static int body_retire(etg_local_batch *batch, const etg_local_body *body,
-                       uint64_t place, unsigned int threshold);
+                       uint64_t place, etg_local_keep *keep);
 
 int etg_local_body_put(etg_local_batch *batch, const etg_local_body *body)
 {
@@ -64,8 +64,8 @@ int etg_local_segment_recycle(etg_local_batch *batch, uint32_t number)
     etg_store *store = batch->store;
     etg_local_segment *segment = &store->control->segments[number];
     uint32_t used = atomic_load(&segment->used);
-    int is_whole;
-    unsigned int threshold = threshold_find(batch, number, &is_whole);
+    etg_local_keep keep;
+    int is_whole = keep_plan(batch, number, &keep);
     uint32_t offset = 0;
     uint32_t space;
     int rc = MDB_SUCCESS;
@@ -75,7 +75,7 @@ int etg_local_segment_recycle(etg_local_batch *batch, uint32_t number)
         if (!etg_local_body_head(store, place, &body, &space)) {
             break;
         }
-        rc = body_retire(batch, &body, place, threshold);
+        rc = body_retire(batch, &body, place, &keep);
         offset += space;
     }
     if (rc == MDB_SUCCESS && !is_whole) {
@@ -113,38 +113,28 @@ static void expiry_extend(etg_store *store, const etg_local_body *body,
     }
 }
 
-/* The lowest mark that is kept: 1 or more, and such that at most half of the
- * segment stays. */
-static unsigned int threshold_find(const etg_local_batch *batch,
-                                   uint32_t number, int *is_whole)
+/* False: the segment cannot be walked to its end. */
+static int keep_plan(const etg_local_batch *batch, uint32_t number,
+                     etg_local_keep *keep)
 {
     const etg_store *store = batch->store;
     uint32_t used = atomic_load(&store->control->segments[number].used);
     uint64_t with_mark[ETG_LOCAL_MARK_MAX + 1] = { 0 };
     uint32_t offset = 0;
-    uint32_t space;
-    *is_whole = 1;
-    while (offset < used) {
+    uint32_t space = 0;
+    int is_whole = 1;
+    while (offset < used && is_whole) {
         etg_local_body body;
         uint64_t place = (uint64_t)number << 32 | offset / 8;
-        if (!etg_local_body_head(store, place, &body, &space)) {
-            *is_whole = 0;
-            break;
-        }
-        if (body.expires_s > batch->now_s) {
-            with_mark[etg_local_mark(store, etg_local_id_hash(&body.id))
-                      & ETG_LOCAL_MARK_MAX] += space;
+        is_whole = etg_local_body_head(store, place, &body, &space);
+        if (is_whole && body.expires_s > batch->now_s) {
+            with_mark[etg_local_mark(store, etg_local_id_hash(&body.id))] +=
+                space;
         }
         offset += space;
     }
-    unsigned int threshold = ETG_LOCAL_MARK_MAX + 1;
-    uint64_t kept = 0;
-    while (threshold > 1
-           && kept + with_mark[threshold - 1]
-              <= store->geometry.segment_bytes / 2) {
-        kept += with_mark[--threshold];
-    }
-    return threshold;
+    etg_local_keep_plan(keep, with_mark, store->geometry.segment_bytes / 2);
+    return is_whole;
 }
 
 typedef struct same_place {
@@ -158,7 +148,7 @@ static int is_place(void *baton, uint64_t place)
 
 /* Only a body that the index still finds here is alive. */
 static int body_retire(etg_local_batch *batch, const etg_local_body *body,
-                       uint64_t place, unsigned int threshold)
+                       uint64_t place, etg_local_keep *keep)
 {
     etg_store *store = batch->store;
     same_place here = { place };
@@ -174,16 +164,16 @@ static int body_retire(etg_local_batch *batch, const etg_local_body *body,
         return rc;
     }
     unsigned int mark = etg_local_mark(store, hash);
-    if (mark >= threshold && body->expires_s > batch->now_s
+    if (body->expires_s > batch->now_s
+        && etg_local_keep_is(keep, mark, ETG_LOCAL_BODY_HEAD + body->length)
         && etg_local_segment_append(batch, ETG_LOCAL_OLD, body, &found)
            == 0) {
         etg_local_mark_set(store, hash, mark / 2);
         etg_local_count_add(store, ETG_LOCAL_KEPT_BODIES, 1);
         return etg_local_index_add(batch, ETG_LOCAL_ENTITY, hash, found);
     }
-    if (mark == 0) {
-        etg_local_ghost_set(store, hash);
-    }
+    etg_local_mark_set(store, hash, mark / 2);
+    etg_local_ghost_set(store, hash);
     etg_local_count_add(store, ETG_LOCAL_EVICTED_BODIES, 1);
     return MDB_SUCCESS;
 }

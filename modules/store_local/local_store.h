@@ -7,8 +7,8 @@
  *
  *   in-use     every child that has the folder open holds a shared flock on it
  *   control    mmapped: geometry, boot id, epoch, segment table, hit marks
- *   data.mdb   LMDB: `records` (sequence -> key, expiry, value, in order of
- *              writing), `index` (hash prefix -> place, 10 bytes an item),
+ *   data.mdb   LMDB: `records` and `records-old` (sequence -> a record or a
+ *              pair of them, in order of writing), `index` (hash prefix -> place, 10 bytes an item),
  *              `files` (sequence -> large body, in order of writing)
  *   segments   one sparse file cut into segments; bodies up to 64 KiB, packed
  *   body/xx/   larger bodies, named after the SHA-256 of their bytes
@@ -48,8 +48,8 @@ typedef struct etg_local_geometry {
     uint64_t body_bytes;       /* segments and files together */
     uint32_t segment_bytes;
     uint32_t segment_count;    /* the most there can be */
-    uint32_t mark_count;       /* a power of two */
-    uint32_t pad;
+    uint32_t mark_count;       /* bytes; a power of two */
+    uint32_t ghost_bytes;      /* eight bits each; a power of two */
 } etg_local_geometry;
 
 typedef enum etg_local_segment_state {
@@ -115,7 +115,7 @@ typedef struct etg_local_control {
     _Atomic uint64_t file_bytes[ETG_LOCAL_AGES]; /* with overhead */
     _Atomic uint32_t active[ETG_LOCAL_AGES]; /* segment number + 1 */
     _Atomic uint32_t allocated;  /* segments with disk space behind them */
-    _Atomic uint32_t ghost_hand; /* next mark whose ghost fades */
+    _Atomic uint32_t ghost_hand; /* the byte that fades next */
     _Atomic uint64_t used_pages; /* of the LMDB map, when last measured */
     _Atomic uint64_t counts[ETG_LOCAL_COUNTS];
     etg_local_child children[ETG_LOCAL_CHILD_SLOTS];
@@ -150,11 +150,12 @@ struct etg_store {
     int control_fd;
     etg_local_control *control;
     _Atomic unsigned char *marks;
+    _Atomic unsigned char *ghosts;
     int segments_fd;
     const unsigned char *segments; /* mapped read-only */
     etg_local_child *child;
     MDB_env *env;
-    MDB_dbi records;
+    MDB_dbi records[2];          /* by etg_local_age */
     MDB_dbi index;
     MDB_dbi files;
     _Atomic uint64_t *verified;  /* files whose SHA-256 was checked */
@@ -299,16 +300,31 @@ int etg_local_index_purge(etg_local_batch *batch, uint32_t segment);
 unsigned int etg_local_mark(const etg_store *store, uint64_t hash);
 void etg_local_mark_hit(etg_store *store, uint64_t hash);
 void etg_local_mark_set(etg_store *store, uint64_t hash, unsigned int mark);
-/* Remembers for a while that something without hits was evicted. */
+/* Remembers for a while that something was evicted. Ghosts are the store
+ * thread's. */
 void etg_local_ghost_set(etg_store *store, uint64_t hash);
 /* Is there one? It is gone afterwards. */
 int etg_local_ghost_take(etg_store *store, uint64_t hash);
 /* Forgets ghosts as `bytes` of bodies are recycled. */
 void etg_local_ghosts_fade(etg_store *store, uint64_t bytes);
 
+/* Which of those that are looked at together stay: the most used, within a
+ * limit. */
+typedef struct etg_local_keep {
+    unsigned int above;          /* marks above this all stay */
+    uint64_t left;               /* for those with just this mark */
+} etg_local_keep;
+
+void etg_local_keep_plan(etg_local_keep *keep,
+                         const uint64_t with_mark[ETG_LOCAL_MARK_MAX + 1],
+                         uint64_t limit);
+int etg_local_keep_is(etg_local_keep *keep, unsigned int mark,
+                      uint64_t cost);
+
 /* ---- local_record.c: metadata ---- */
 
 #define ETG_LOCAL_ROW_HEAD 24
+#define ETG_LOCAL_ROW_OLD 0x800000000000ull
 
 /* A row: one record, or a primary with one of its responses. */
 typedef struct etg_local_row {
@@ -322,10 +338,10 @@ typedef struct etg_local_row {
     etg_bytes second;            /* data NULL: not a pair */
 } etg_local_row;
 
-int etg_local_row_find(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
+int etg_local_row_find(etg_store *store, MDB_txn *txn, MDB_cursor *index,
                        const etg_store_key *key, etg_local_row *row);
 /* The response named `key`: in the primary's row or in one of its own. */
-int etg_local_row_response(MDB_txn *txn, MDB_dbi records, MDB_cursor *index,
+int etg_local_row_response(etg_store *store, MDB_txn *txn, MDB_cursor *index,
                            const etg_local_row *primary,
                            const etg_store_key *key, etg_bytes *response);
 /* Update of a primary record with its response. */

@@ -67,11 +67,13 @@ void etg_local_geometry_set(etg_local_geometry *geometry, uint64_t size)
     memset(geometry, 0, sizeof(*geometry));
     geometry->size = size;
     geometry->map_bytes = size / 5 / 65536 * 65536;
-    uint32_t marks = power_of_two_below(size / 1024);
+    uint32_t marks = power_of_two_below(size / 512);
     geometry->mark_count = marks < MARKS_MAX ? marks : MARKS_MAX;
+    geometry->ghost_bytes = geometry->mark_count / 2;
 
     uint64_t rest = size - geometry->map_bytes - LOCK_FILE_BYTES
-                    - geometry->mark_count - sizeof(etg_local_control);
+                    - geometry->mark_count - geometry->ghost_bytes
+                    - sizeof(etg_local_control);
     uint32_t segment = power_of_two_below(rest / SEGMENTS_WANTED);
     segment = segment < SEGMENT_MIN ? SEGMENT_MIN : segment;
     segment = segment > SEGMENT_MAX ? SEGMENT_MAX : segment;
@@ -79,7 +81,7 @@ void etg_local_geometry_set(etg_local_geometry *geometry, uint64_t size)
     geometry->segment_count = (uint32_t)(rest / segment);
     uint64_t head = sizeof(etg_local_control)
                     + geometry->segment_count * sizeof(etg_local_segment)
-                    + geometry->mark_count;
+                    + geometry->mark_count + geometry->ghost_bytes;
     geometry->control_bytes = (head + 4095) / 4096 * 4096;
     geometry->body_bytes = size - geometry->map_bytes - LOCK_FILE_BYTES
                            - geometry->control_bytes;
