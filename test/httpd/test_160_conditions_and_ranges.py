@@ -12,7 +12,9 @@ from harness.steps import FRESH, hit, stored
 CONFIG = """
 Alias "/plain/" "@DOCROOT@/"
 Alias "/cached/" "@DOCROOT@/"
-Header set Cache-Control max-age=60
+<Directory "@DOCROOT@">
+    Header set Cache-Control max-age=60
+</Directory>
 <Location "/cached/">
     ETagCache On
 </Location>

@@ -39,6 +39,8 @@ DefaultRuntimeDir "@ROOT@/run"
 PidFile "@ROOT@/run/httpd.pid"
 Mutex file:@ROOT@/run default
 ServerName localhost
+AcceptFilter http none
+AcceptFilter https none
 Listen 127.0.0.1:@PORT@
 Listen 127.0.0.1:@TLS_PORT@
 UseCanonicalName Off
@@ -281,6 +283,8 @@ class Httpd:
             alive.remove(self)
         if self.process is None:
             return
+        # mpm_event, when a connection goes idle just as its child ends
+        self.log.claim("AH03093")
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -291,11 +295,15 @@ class Httpd:
         self.process = None
 
     def sweep(self):
-        """Ends what is left of our own process group."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
+        """Ends what is left of it: its children (mod_cgid's daemon leaves
+        the process group, and holds the listening sockets) and its group."""
+        left = self.children()
+        for end, pid in [(os.kill, pid) for pid in left] \
+                + [(os.killpg, self.process.pid)]:
+            try:
+                end(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
         self.process.wait()
 
     def restart(self):
