@@ -5,8 +5,9 @@
  * A response that is stored for all values of a parameter must not depend on
  * the one that the first client sent (ETagCacheKeyIgnoreQuery). r->args is
  * reduced before mod_rewrite and mod_proxy make a backend's URL of it, and so
- * is r->the_request until the logging phase: REQUEST_URI of CGI and FastCGI
- * comes from it. r->unparsed_uri, the key's source, stays as it was sent.
+ * is r->the_request: REQUEST_URI of CGI and FastCGI comes from it. The logging
+ * phase finds both as the client sent them. r->unparsed_uri, the key's source,
+ * is left alone.
  *
  * Sections count when they are known: <Location> and server before the URL is
  * translated; <Directory>, <Files> and <Proxy> only at the fixups. There we
@@ -73,8 +74,10 @@ static int fix_up(request_rec *r)
 /* Those that internal redirects made have copied the line. */
 static int before_logs(request_rec *r)
 {
-    const char *line = apr_table_get(etg_first_request(r)->notes, LINE_NOTE);
+    request_rec *first = etg_first_request(r);
+    const char *line = apr_table_get(first->notes, LINE_NOTE);
 
+    restore(first);
     for (; line != NULL && r != NULL; r = r->prev) {
         r->the_request = (char *)line;
     }

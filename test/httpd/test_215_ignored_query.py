@@ -10,6 +10,8 @@ from harness.net import poll
 from harness.steps import FRESH, stored
 
 CONFIG = """
+LogFormat "query of %U: %q" query
+CustomLog "@ROOT@/query.log" query
 ETagCache On
 ETagCacheKeyIgnoreQuery utm_* fbclid
 <Location "/off/">
@@ -137,6 +139,9 @@ def test_ignored_106_the_access_log_says_what_was_asked(httpd, backend,
         httpd.get(target)
         poll(lambda: '"GET %s HTTP/1.1"' % target in log.read_text(),
              "the request in the log")
+    log = httpd.root / "query.log"
+    poll(lambda: "query of %s: %s\n" % (path, SENT) in log.read_text(),
+         "the query in the log")
 
 
 def test_ignored_107_http2(httpd, backend, path):
