@@ -55,7 +55,7 @@ def is_fresh(httpd, backend, path, *lines, **options):
     return httpd.get(path).hit
 
 
-@pytest.mark.parametrize("value", INVALID)
+@pytest.mark.parametrize("value", INVALID, ids=range(len(INVALID)))
 def test_expires_100_what_is_no_date_is_in_the_past(httpd, backend, path,
                                                     value):
     assert not is_fresh(httpd, backend, path, "Expires: " + value)

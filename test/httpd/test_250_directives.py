@@ -152,6 +152,15 @@ def test_directives_110_configtest_warns_of_cache_enable(tester, line,
     assert ("CacheEnable" in said) == warned, said
 
 
+def test_directives_111_cache_enable_elsewhere_is_no_conflict(make_httpd,
+                                                             backend):
+    httpd = make_httpd("<Location /ours/>\nETagCache On\n</Location>\n"
+                       "CacheEnable disk /theirs/\n", start=False,
+                       modules=("cache", "cache_disk"))
+    status, said = httpd.configtest()
+    assert status == 0 and "CacheEnable" not in said
+
+
 def test_directives_120_bypass(httpd, backend, path):
     path = "/bypass" + path
     backend.on(path, counting(FRESH))
