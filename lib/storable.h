@@ -73,8 +73,8 @@ int etg_may_serve_private(apr_uint32_t freshness_flags, unsigned privacy);
  * fields (RFC 9111 §3.1, RFC 9110 §7.6.1: Connection and what it names,
  * Keep-Alive, Proxy-Authenticate, Proxy-Authentication-Info, Proxy-
  * Authorization, Proxy-Connection, TE, Trailer, Transfer-Encoding, Upgrade),
- * Age and Cache-Status (both are of one answer, not of the response),
- * Set-Cookie (and Set-Cookie2 beside it), fields named by private="" and
+ * Age (of one answer, not of the response; Cache-Status stays: it is what
+ * caches before us said of this response, RFC 9211 §2), Set-Cookie (and Set-Cookie2 beside it), fields named by private="" and
  * no-cache="", and Content-Length (the entity knows it). With an override,
  * Cache-Control is the override, in its old place or last, and Expires and
  * Pragma are gone. Our own targeted field, Etagere-Cache-Control, goes as

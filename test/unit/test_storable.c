@@ -471,7 +471,7 @@ START_TEST(fields_of_one_connection_or_one_answer_are_not_stored)
           "Proxy-Connection: x\nTE: x\nTrailer: x\nTransfer-Encoding: x\n"
           "Upgrade: x\nC: 3", PLAIN, "C: 3" },
         { "age: 1\nCache-Status: x; hit\nContent-Length: 3\nC: 3", PLAIN,
-          "C: 3" },
+          "Cache-Status: x; hit\nC: 3" },
         { "Set-Cookie: a\nSet-Cookie2: b\nC: 3", STRIP, "C: 3" },
         { "Set-Cookie2: b", PLAIN, "Set-Cookie2: b" },
         { "Etagere-Cache-Control: max-age=1\nCDN-Cache-Control: max-age=2",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* usual_response.h: a response to store, as a JSON API behind Apache answers. */
+/* usual_response.h: a response to store, as a JSON API behind Apache has. */
 #ifndef ETG_TEST_USUAL_RESPONSE_H
 #define ETG_TEST_USUAL_RESPONSE_H
 
