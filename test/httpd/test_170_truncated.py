@@ -18,6 +18,8 @@ ETagCache On
 ScriptAlias "/cgi/" "@DOCROOT@/cgi/"
 <Location "/cgi/">
     ETagCache On
+    # otherwise mod_cgi ignores what a script says of its length
+    SetEnv ap_trust_cgilike_cl 1
 </Location>
 """
 CONFIG = 'ProxyPass "/cgi/" "!"\n' + CONFIG

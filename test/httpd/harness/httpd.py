@@ -295,11 +295,13 @@ class Httpd:
         self.process = None
 
     def sweep(self):
-        """Ends what is left of it: its children (mod_cgid's daemon leaves
-        the process group, and holds the listening sockets) and its group."""
+        """Ends what is left of it: itself first, so that it replaces nobody,
+        then its group, and its children (mod_cgid's daemon leaves the group
+        and would keep the listening sockets)."""
         left = self.children()
-        for end, pid in [(os.kill, pid) for pid in left] \
-                + [(os.killpg, self.process.pid)]:
+        for end, pid in [(os.kill, self.process.pid),
+                         (os.killpg, self.process.pid)] \
+                + [(os.kill, pid) for pid in left]:
             try:
                 end(pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
