@@ -29,6 +29,7 @@ typedef struct language_range {
     int q;              /* in thousandths; -1: not readable */
 } language_range;
 
+static int is_encoded(const apr_table_t *response_fields);
 static int add_name(etg_bytes *names, unsigned *count, etg_bytes member,
                     apr_pool_t *p);
 static int order_names(const void *a, const void *b);
@@ -57,6 +58,7 @@ const char *etg_vary_names(const apr_table_t *response_fields, apr_pool_t *p)
     unsigned count = 0;
     const char *value = etg_field_combined(response_fields, "Vary", p);
     etg_bytes rest = etg_bytes_of(value);
+    int encoded = is_encoded(response_fields);
     etg_bytes member;
 
     while (etg_list_next(&rest, &member)) {
@@ -64,7 +66,7 @@ const char *etg_vary_names(const apr_table_t *response_fields, apr_pool_t *p)
         if (etg_bytes_is(member, "*") || !etg_is_token(member)) {
             return NULL;
         }
-        if (!etg_bytes_is(member, "Accept-Encoding")
+        if ((encoded || !etg_bytes_is(member, "Accept-Encoding"))
             && !add_name(names, &count, member, p)) {
             return NULL;
         }
@@ -123,6 +125,15 @@ const char *etg_language_choose(const char *accept_language,
         }
     }
     return best >= 0 ? APR_ARRAY_IDX(languages, best, const char *) : NULL;
+}
+
+/* A fetch asks for identity, so a coded answer was chosen before the fetch, by
+ * the client's own Accept-Encoding (MultiViews, rewriting to name.gz). */
+static int is_encoded(const apr_table_t *response_fields)
+{
+    const char *coding = apr_table_get(response_fields, "Content-Encoding");
+
+    return coding != NULL && apr_cstr_casecmp(coding, "identity") != 0;
 }
 
 /* Adds one name in lower case, unless it is there already; 0: no room. */

@@ -114,6 +114,19 @@ START_TEST(test_accept_encoding_is_dropped)
 }
 END_TEST
 
+START_TEST(test_an_encoded_response_keeps_accept_encoding)
+{
+    apr_table_t *fields = apr_table_make(pool, 2);
+
+    apr_table_addn(fields, "Vary", "negotiate, Accept-Encoding");
+    apr_table_addn(fields, "Content-Encoding", "identity");
+    ck_assert_str_eq(etg_vary_names(fields, pool), "negotiate");
+    apr_table_setn(fields, "Content-Encoding", "gzip");
+    ck_assert_str_eq(etg_vary_names(fields, pool),
+                     "accept-encoding,negotiate");
+}
+END_TEST
+
 START_TEST(test_an_asterisk_anywhere_matches_nothing)
 {
     ck_assert_ptr_null(names_of("*", NULL));
@@ -383,6 +396,7 @@ int main(void)
     tcase_add_test(tests, test_names_are_lower_case_sorted_and_unique);
     tcase_add_test(tests, test_no_vary_is_no_name);
     tcase_add_test(tests, test_accept_encoding_is_dropped);
+    tcase_add_test(tests, test_an_encoded_response_keeps_accept_encoding);
     tcase_add_test(tests, test_an_asterisk_anywhere_matches_nothing);
     tcase_add_test(tests, test_what_is_no_name_matches_nothing);
     tcase_add_test(tests, test_32_names_are_kept_and_no_more);
