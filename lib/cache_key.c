@@ -29,14 +29,15 @@
 
 #include "lib/field_list.h"
 
-#define STEERING 8
+#define STEERING 12
 #define NUMBER_BYTES 20
 
 /* Fields that backends read to learn which site was asked, as in the key. */
 static const char *const steering[STEERING] = {
-    "forwarded", "x-forwarded-host", "x-forwarded-port",
-    "x-forwarded-prefix", "x-forwarded-proto", "x-forwarded-scheme",
-    "x-original-url", "x-rewrite-url",
+    "forwarded", "front-end-https", "x-forwarded-host", "x-forwarded-port",
+    "x-forwarded-prefix", "x-forwarded-proto", "x-forwarded-protocol",
+    "x-forwarded-scheme", "x-forwarded-ssl", "x-original-url",
+    "x-rewrite-url", "x-url-scheme",
 };
 
 /* A keyed field that the request has. */
@@ -75,7 +76,11 @@ static char *decoded_name(const parameter *one, apr_pool_t *p);
 static int order_parameters(const void *a, const void *b);
 static etg_bytes joined(const apr_array_header_t *parameters,
                         apr_size_t at_most, apr_pool_t *p);
-static unsigned steering_of(const apr_table_t *request_fields);
+static unsigned steering_of(const apr_table_t *request_fields,
+                            unsigned *disguised);
+static int steers_as(const char *name, const char *steering_name);
+static unsigned add_disguised(keyed_field *fields, unsigned count,
+                              const apr_table_t *request_fields);
 static unsigned add_field(keyed_field *fields, unsigned count,
                           const char *name, const apr_table_t *request_fields,
                           apr_pool_t *p);
@@ -97,6 +102,7 @@ void etg_cache_key_make(etg_cache_key *key, const char *scheme,
     keyed_field *fields = usual_fields;
     key_parts parts;
     apr_size_t path_at;
+    unsigned disguised;
     unsigned steers;
     int is_same;
     int i;
@@ -107,16 +113,21 @@ void etg_cache_key_make(etg_cache_key *key, const char *scheme,
     is_same = divide_target(&parts, target);
     key->changed_query = apply_rules(&parts.query, rules, p);
     parts.field_count = 0;
-    if (rules->headers != NULL && rules->headers->nelts > 0) {
-        fields = apr_palloc(p, ((apr_size_t)rules->headers->nelts + STEERING)
+    steers = steering_of(request_fields, &disguised);
+    i = rules->headers != NULL ? rules->headers->nelts : 0;
+    if (i > 0 || disguised > 0) {
+        fields = apr_palloc(p, ((apr_size_t)i + disguised + STEERING)
                                    * sizeof(*fields));
     }
-    steers = steering_of(request_fields);
     for (i = 0; steers >> i != 0; i++) {
         if (steers >> i & 1) {
             parts.field_count = add_field(fields, parts.field_count,
                                           steering[i], request_fields, p);
         }
+    }
+    if (disguised > 0) {
+        parts.field_count = add_disguised(fields, parts.field_count,
+                                          request_fields);
     }
     for (i = 0; rules->headers != NULL && i < rules->headers->nelts; i++) {
         parts.field_count = add_field(
@@ -388,13 +399,17 @@ static etg_bytes joined(const apr_array_header_t *parameters,
 }
 
 /* Which rows of `steering` the request has, as bits: one look at each field
- * instead of a search for each row, as most requests have none. */
-static unsigned steering_of(const apr_table_t *request_fields)
+ * instead of a search for each row, as most requests have none. Those with a
+ * '_' where the row has a '-' are counted apart: backends that make
+ * environment variables of fields take one for the other. */
+static unsigned steering_of(const apr_table_t *request_fields,
+                            unsigned *disguised)
 {
     const apr_array_header_t *rows = apr_table_elts(request_fields);
     unsigned found = 0;
     int i;
 
+    *disguised = 0;
     for (i = 0; i < rows->nelts; i++) {
         const char *name = APR_ARRAY_IDX(rows, i, apr_table_entry_t).key;
         unsigned row;
@@ -406,9 +421,49 @@ static unsigned steering_of(const apr_table_t *request_fields)
             if (strcasecmp(name, steering[row]) == 0) {
                 found |= 1u << row;
             }
+            else if (steers_as(name, steering[row])) {
+                ++*disguised;
+            }
         }
     }
     return found;
+}
+
+/* Are the names the same but for '_' and '-'? */
+static int steers_as(const char *name, const char *steering_name)
+{
+    while (*name != '\0'
+           && (apr_tolower(*name) == *steering_name
+               || (*name == '_' && *steering_name == '-'))) {
+        name++;
+        steering_name++;
+    }
+    return *name == *steering_name;
+}
+
+/* Adds what steering_of() counted as disguised, each line as it is. */
+static unsigned add_disguised(keyed_field *fields, unsigned count,
+                              const apr_table_t *request_fields)
+{
+    const apr_array_header_t *rows = apr_table_elts(request_fields);
+    int i;
+
+    for (i = 0; i < rows->nelts; i++) {
+        const apr_table_entry_t *row
+            = &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
+        unsigned k;
+
+        for (k = 0; strchr(row->key, '_') != NULL && k < STEERING; k++) {
+            if (steers_as(row->key, steering[k])) {
+                fields[count].name = row->key;
+                fields[count].name_length = strlen(row->key);
+                fields[count].value = row->val;
+                fields[count].value_length = strlen(row->val);
+                count++;
+            }
+        }
+    }
+    return count;
 }
 
 /* Adds the field if the request has it. Returns how many there are then. */

@@ -173,7 +173,9 @@ START_TEST(test_fields_that_steer_backends_are_part_of_the_key)
     static const char *const names[] = {
         "X-Forwarded-Host", "x-forwarded-proto", "X-FORWARDED-SCHEME",
         "X-Forwarded-Port", "X-Forwarded-Prefix", "Forwarded",
-        "X-Original-URL", "X-Rewrite-URL",
+        "X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Ssl",
+        "X-Forwarded-Protocol", "Front-End-Https", "X-Url-Scheme",
+        "X_Forwarded_Host", "X-Forwarded_Host", "x_rewrite-url",
     };
     etg_cache_key keys[ROWS(names) + 1];
     unsigned i;
@@ -192,6 +194,9 @@ START_TEST(test_fields_that_steer_backends_are_part_of_the_key)
     apr_table_clear(fields);
     apr_table_setn(fields, "X-Forwarded-For", "192.0.2.7");
     apr_table_setn(fields, "User-Agent", "x");
+    apr_table_setn(fields, "X_Forwarded_For", "192.0.2.7");
+    apr_table_setn(fields, "X_Forwarded", "x");
+    apr_table_setn(fields, "X_Forwarded_Hosts", "x");
     ck_assert_str_eq(key_of("h", "/").text, keys[ROWS(names)].text);
 }
 END_TEST
