@@ -122,7 +122,7 @@ typedef struct etg_cache_context {
 
 /* ---- cache_stores.c: instances, shared memory, process start ---- */
 
-/* check_config: makes the store instances of all servers. 
+/* check_config: makes the store instances of all servers.
  * Nothing is made where the cache is off everywhere. OK, or
  * HTTP_INTERNAL_SERVER_ERROR after saying why. */
 int etg_cache_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp,
@@ -146,6 +146,8 @@ const char *etg_cache_pass_reason(const etg_cache_context *ctx,
 /* The key of another target of the same client request's origin. */
 void etg_cache_key_of(const etg_cache_context *ctx, const char *target,
                       etg_cache_key *key);
+/* Adds Cache-Status to the response `fields`, unless it is switched off. */
+void etg_cache_say_status(const etg_cache_context *ctx, apr_table_t *fields);
 /* Adds a rack-cache word to the trace. */
 void etg_cache_trace(etg_cache_context *ctx, const char *word);
 

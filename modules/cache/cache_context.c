@@ -153,6 +153,14 @@ static int may_be_looked_up(request_rec *r)
         && r->proto_num >= HTTP_VERSION(1, 0);
 }
 
+void etg_cache_say_status(const etg_cache_context *ctx, apr_table_t *fields)
+{
+    if (ctx->dir->status != ETG_CACHE_STATUS_OFF) {
+        apr_table_mergen(fields, "Cache-Status",
+                         etg_cache_status_format(&ctx->status, ctx->pool));
+    }
+}
+
 void etg_cache_trace(etg_cache_context *ctx, const char *word)
 {
     ctx->trace = ctx->trace == NULL

@@ -13,7 +13,10 @@
 #include "lib/validation.h"
 #include "modules/glue/request_view.h"
 
+static void end_response(const etg_cache_context *ctx, request_rec *r,
+                         int status);
 static int fetch_again(etg_cache_context *ctx, request_rec *r);
+static int renew_filters(request_rec *r);
 static void swap_fields(etg_cache_context *ctx, request_rec *r);
 static int conclude(etg_cache_context *ctx, request_rec *r, int status);
 static int conclude_silent(etg_cache_context *ctx, request_rec *r,
@@ -43,10 +46,22 @@ int etg_cache_fetch_redirected(etg_cache_context *ctx, request_rec *r)
     if (r->next != NULL) {
         return status;           /* an inner request_rec has concluded */
     }
+    end_response(ctx, r, status);
     if (ctx->save.retry) {
         return fetch_again(ctx, r);
     }
     return conclude(ctx, r, status);
+}
+
+/* A handler with nothing but a head to send may leave the end to core, which
+ * comes after us: without it the filter never sees that response. */
+static void end_response(const etg_cache_context *ctx, request_rec *r,
+                         int status)
+{
+    if (!ctx->save.headers_seen && (status == OK || status == DONE)
+        && !r->connection->aborted) {
+        ap_finalize_request_protocol(r);
+    }
 }
 
 /* The backend's 304 spoke of another response than the one we hold: asked
@@ -62,8 +77,27 @@ static int fetch_again(etg_cache_context *ctx, request_rec *r)
     r->status = HTTP_OK;
     r->status_line = NULL;
     r->eos_sent = 0;
+    if (renew_filters(r) != OK) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     swap_fields(ctx, r);
     return etg_cache_fetch_redirected(ctx, r);
+}
+
+/* The content filters have had their response, ours among them. The next one
+ * gets its own, as that of an internal redirect would. */
+static int renew_filters(request_rec *r)
+{
+    r->output_filters = r->proto_output_filters;
+    r->input_filters = r->proto_input_filters;
+    ap_run_insert_filter(r);
+    for (ap_filter_t *f = r->output_filters; f != NULL; f = f->next) {
+        if (f->frec->filter_init_func != NULL
+            && f->frec->filter_init_func(f) != OK) {
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return OK;
 }
 
 static void swap_fields(etg_cache_context *ctx, request_rec *r)
@@ -118,8 +152,9 @@ static int conclude_silent(etg_cache_context *ctx, request_rec *r,
     int code = status == OK || status == DONE ? r->status : status;
 
     if (code == HTTP_NOT_MODIFIED && ctx->plan == ETG_CACHE_FETCH
-        && etg_cache_revalidated(ctx, r, etg_response_fields_of(r))) {
-        return serve_after_304(ctx, r);
+        && ctx->found.stored != NULL) {
+        return etg_cache_revalidated(ctx, r, etg_response_fields_of(r))
+            ? serve_after_304(ctx, r) : fetch_again(ctx, r);
     }
     if (etg_cache_may_serve_on_error(ctx, code)) {
         return serve_on_error(ctx, r);
@@ -160,14 +195,10 @@ static int serve_on_error(etg_cache_context *ctx, request_rec *r)
 
 static void say_status(etg_cache_context *ctx, request_rec *r, int status)
 {
-    if (ctx->dir->status == ETG_CACHE_STATUS_OFF) {
-        return;
-    }
     if (ctx->plan != ETG_CACHE_PASS && status > 0) {
         ctx->status.forward_status = status;
     }
-    apr_table_mergen(r->err_headers_out, "Cache-Status",
-                     etg_cache_status_format(&ctx->status, r->pool));
+    etg_cache_say_status(ctx, r->err_headers_out);
 }
 
 void etg_cache_release(etg_cache_context *ctx, etg_collapse_outcome outcome)

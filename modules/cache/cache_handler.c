@@ -139,6 +139,7 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
             return rv;
         }
         ctx->status.hit = 0;
+        ctx->status.has_ttl = 0;
         ctx->found.stored = NULL;    /* its body is gone: a miss */
         ctx->status.detail = "no-body";
     }
@@ -155,8 +156,7 @@ static int refuse_to_fetch(etg_cache_context *ctx, request_rec *r)
     ctx->status.detail = "only-if-cached";
     etg_cache_trace(ctx, "miss");
     etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
-    apr_table_mergen(r->err_headers_out, "Cache-Status",
-                     etg_cache_status_format(&ctx->status, r->pool));
+    etg_cache_say_status(ctx, r->err_headers_out);
     return HTTP_GATEWAY_TIME_OUT;
 }
 
@@ -191,6 +191,8 @@ static int plan_fetch(etg_cache_context *ctx, request_rec *r)
     if (ctx->observe || found->failed
         || (found->stored == NULL && (has_range || ctx->is_head))) {
         ctx->plan = ETG_CACHE_FETCH_PLAIN;
+        /* What is not stored serves nobody who waits. */
+        etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
     }
     else {
         ctx->plan = ETG_CACHE_FETCH;

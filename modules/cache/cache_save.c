@@ -145,10 +145,7 @@ static apr_status_t backend_failed(ap_filter_t *f, apr_bucket_brigade *bb,
     }
     etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
     ctx->status.forward_status = status;
-    if (ctx->dir->status != ETG_CACHE_STATUS_OFF) {
-        apr_table_mergen(r->err_headers_out, "Cache-Status",
-                         etg_cache_status_format(&ctx->status, r->pool));
-    }
+    etg_cache_say_status(ctx, r->err_headers_out);
     ctx->save.replaced = 1;
     ctx->save.eos_seen = 1;
     return pass_error(f, bb, status);
@@ -308,10 +305,7 @@ static void tell_client(etg_cache_context *ctx, request_rec *r,
         strip_for_client(r);
         apply_override(ctx, r);
     }
-    if (ctx->dir->status != ETG_CACHE_STATUS_OFF) {
-        apr_table_mergen(r->headers_out, "Cache-Status",
-                         etg_cache_status_format(&ctx->status, r->pool));
-    }
+    etg_cache_say_status(ctx, r->headers_out);
     if (ctx->plan == ETG_CACHE_FETCH && r->status == HTTP_OK) {
         const char *date = apr_table_get(view->fields, "Last-Modified");
         etg_precondition condition = etg_precondition_decide(

@@ -53,8 +53,7 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
         r->request_time, r->pool);
 
     if (condition == ETG_PRECONDITION_FAILED) {
-        apr_table_mergen(r->err_headers_out, "Cache-Status",
-                         etg_cache_status_format(&ctx->status, r->pool));
+        etg_cache_say_status(ctx, r->err_headers_out);
         return HTTP_PRECONDITION_FAILED;
     }
     if (condition == ETG_PRECONDITION_PASS && !r->header_only
@@ -149,6 +148,8 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
     for (unsigned i = 0; i < stored->field_count; i++) {
         const etg_field *field = &stored->fields[i];
 
+        /* mod_headers' "early" has said it again for this request. */
+        apr_table_unset(r->err_headers_out, field->name);
         if (!ap_cstr_casecmp(field->name, "Content-Type")) {
             r->content_type = field->value;
         }
@@ -157,10 +158,7 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
         }
     }
     apr_table_addn(fields, "Age", apr_ltoa(r->pool, apr_time_sec(age)));
-    if (ctx->dir->status != ETG_CACHE_STATUS_OFF) {
-        apr_table_mergen(fields, "Cache-Status",
-                       etg_cache_status_format(&ctx->status, r->pool));
-    }
+    etg_cache_say_status(ctx, fields);
     r->headers_out = fields;
     r->content_encoding = NULL;
     r->content_languages = NULL;
