@@ -128,9 +128,15 @@ static apr_status_t put_response(etg_store_write *write, etg_bytes old,
     return etg_primary_pack(&primary, scratch, fresh);
 }
 
+/* A mark stays as long as fetches that began before it may still come. */
 static apr_time_t last_expiry(const etg_primary *primary)
 {
-    apr_time_t last = 0;
+    apr_time_t last = primary->invalidated_at > primary->purged_at
+        ? primary->invalidated_at : primary->purged_at;
+
+    if (last != 0) {
+        last += ETG_CACHE_TOMBSTONE_FOR;
+    }
 
     for (unsigned i = 0; i < primary->row_count; i++) {
         if (primary->rows[i].expires_at > last) {
@@ -176,9 +182,6 @@ static apr_status_t put_mark(etg_store_write *write, etg_bytes old,
         primary.invalidated_at = c->now;
     }
     *expires_at = last_expiry(&primary);
-    if (*expires_at < c->now + ETG_CACHE_TOMBSTONE_FOR) {
-        *expires_at = c->now + ETG_CACHE_TOMBSTONE_FOR;
-    }
     return etg_primary_pack(&primary, scratch, fresh);
 }
 
