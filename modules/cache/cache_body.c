@@ -4,11 +4,12 @@
  * client.
  *
  * Buckets are read one after the other and leave in portions, so that a
- * response of any length passes through in bounded memory. While other
- * requests wait for this fetch, a client that cannot take more right now does
- * not hold them up: its bytes are kept back (at most HELD_BYTES_MAX) until the
- * response is stored. When the client leaves and the rest is worth having,
- * the filter goes on storing and hides the abort from the backend's handler.
+ * response of any length passes through in bounded memory. A client that
+ * cannot take more right now holds up nobody who waits for this fetch: its
+ * bytes are kept back until the response is stored, or, once HELD_BYTES_MAX
+ * are, the others are let go to fetch for themselves. When the client leaves
+ * and the rest is worth having, the filter goes on storing and hides the abort
+ * from the backend's handler.
  */
 #include "modules/cache/cache_body.h"
 
@@ -16,6 +17,8 @@
 
 #define PORTION_BYTES (64 * 1024)
 #define HELD_BYTES_MAX (4 * 1024 * 1024)
+/* How often a wait for the client looks whether others wait for us. */
+#define GLANCE apr_time_from_msec(20)
 /* Squid's rule: a client that leaves near the end does not cost the rest. */
 #define WORTH_FINISHING_BYTES (16 * 1024)
 #define WORTH_FINISHING_PERCENT 95
@@ -34,6 +37,9 @@ static apr_status_t send_portion(etg_cache_context *ctx, ap_filter_t *f,
 static apr_status_t client_left(etg_cache_context *ctx, conn_rec *c,
                                 apr_status_t rv);
 static int must_hold(etg_cache_context *ctx, conn_rec *c);
+static int followers_of(const etg_cache_context *ctx);
+static int client_takes_more(conn_rec *c, apr_interval_time_t wait);
+static void flush_pending(conn_rec *c);
 static int is_worth_finishing(const etg_cache_context *ctx);
 
 apr_status_t etg_cache_body_pass(etg_cache_context *ctx, ap_filter_t *f,
@@ -225,26 +231,70 @@ static apr_status_t client_left(etg_cache_context *ctx, conn_rec *c,
     return APR_SUCCESS;
 }
 
-/* Would sending now make the waiting requests wait for this client? */
+/* Would sending now make waiting requests wait for this client? While nobody
+ * waits, the backend is read no faster than the client reads. */
 static int must_hold(etg_cache_context *ctx, conn_rec *c)
+{
+    apr_time_t end = apr_time_now() + ctx->first->server->timeout;
+
+    if (ctx->save.writer == NULL || ctx->ticket.number == 0) {
+        return 0;
+    }
+    while (ctx->save.held == NULL && c->master == NULL) {
+        int followers = followers_of(ctx);
+
+        if (client_takes_more(c, followers > 0 ? 0 : GLANCE)) {
+            return 0;
+        }
+        if (followers > 0 || apr_time_now() >= end) {
+            break;
+        }
+    }
+    if (followers_of(ctx) == 0) {
+        return ctx->save.held != NULL
+            && ctx->save.held_bytes < HELD_BYTES_MAX;
+    }
+    if (ctx->save.held_bytes < HELD_BYTES_MAX) {
+        return 1;
+    }
+    etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
+    return 0;
+}
+
+static int followers_of(const etg_cache_context *ctx)
+{
+    return (int)etg_collapse_followers(ctx->runtime->collapse, &ctx->ticket);
+}
+
+/* Errors count as yes: passing data on finds them out. */
+static int client_takes_more(conn_rec *c, apr_interval_time_t wait)
 {
     apr_pollfd_t client = { 0 };
     apr_int32_t ready = 0;
 
-    if (ctx->save.writer == NULL || ctx->ticket.number == 0
-        || ctx->save.held_bytes >= HELD_BYTES_MAX
-        || etg_collapse_followers(ctx->runtime->collapse, &ctx->ticket) == 0) {
-        return 0;
-    }
-    if (ctx->save.held != NULL || c->master != NULL
-        || c->data_in_output_filters) {
-        return 1;
-    }
     client.p = c->pool;
     client.desc_type = APR_POLL_SOCKET;
     client.desc.s = ap_get_conn_socket(c);
     client.reqevents = APR_POLLOUT;
-    return apr_poll(&client, 1, &ready, 0) != APR_SUCCESS;
+    if (apr_poll(&client, 1, &ready, wait) != APR_SUCCESS) {
+        return 0;
+    }
+    if (c->data_in_output_filters) {
+        flush_pending(c);
+    }
+    return !c->data_in_output_filters || c->aborted;
+}
+
+/* Sends what core has set aside as far as that goes without blocking, as the
+ * event MPM does on write completion. */
+static void flush_pending(conn_rec *c)
+{
+    ap_filter_t *last = c->output_filters;
+
+    while (last->next != NULL) {
+        last = last->next;
+    }
+    last->frec->filter_func.out_func(last, NULL);
 }
 
 static int is_worth_finishing(const etg_cache_context *ctx)
@@ -255,8 +305,7 @@ static int is_worth_finishing(const etg_cache_context *ctx)
     if (save->writer == NULL) {
         return 0;
     }
-    if (ctx->ticket.number != 0
-        && etg_collapse_followers(ctx->runtime->collapse, &ctx->ticket) > 0) {
+    if (ctx->ticket.number != 0 && followers_of(ctx) > 0) {
         return 1;
     }
     if (save->expected < 0) {
