@@ -40,14 +40,18 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: only with --all")
+    config.addinivalue_line("markers", "http2: not under prefork, where "
+                            "mod_http2 does not work")
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--all"):
-        return
+    slow = pytest.mark.skip(reason="only with --all")
+    http2 = pytest.mark.skip(reason="HTTP/2 needs threads")
     for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="only with --all"))
+        if "slow" in item.keywords and not config.getoption("--all"):
+            item.add_marker(slow)
+        if "http2" in item.keywords and httpd_module.mpm() == "prefork":
+            item.add_marker(http2)
 
 
 def build(name, backend, config, modules=(), tls=None, cache=True,

@@ -34,7 +34,13 @@ def test_harness_020_connections_are_kept(plain, backend, path):
         assert plain.child_serving(connection) in plain.children()
 
 
-def test_harness_030_tls_and_http2_answer(plain, backend, path):
+def test_harness_030_tls_answers(plain, backend, path):
+    backend.on(path, counting())
+    assert plain.get(path, tls=True).body == b"answer 1"
+
+
+@pytest.mark.http2
+def test_harness_031_http2_answers(plain, backend, path):
     backend.on(path, counting())
     assert plain.get(path, tls=True).body == b"answer 1"
     response = plain.curl(path)

@@ -144,6 +144,7 @@ def test_ignored_106_the_access_log_says_what_was_asked(httpd, backend,
          "the query in the log")
 
 
+@pytest.mark.http2
 def test_ignored_107_http2(httpd, backend, path):
     backend.on(path, counting(FRESH))
     httpd.curl(path + SENT, "--http2-prior-knowledge", tls=False)

@@ -92,6 +92,7 @@ def test_neighbours_100_tls_hits_are_apart_from_plain_ones(httpd, backend,
     assert httpd.get(path).body == b"answer 1"
 
 
+@pytest.mark.http2
 def test_neighbours_101_http2_shares_with_http1(httpd, backend, path):
     backend.on(path, counting(FRESH))
     host = "localhost"
@@ -102,6 +103,7 @@ def test_neighbours_101_http2_shares_with_http1(httpd, backend, path):
     assert response.age is not None
 
 
+@pytest.mark.http2
 def test_neighbours_102_http2_stores_validates_and_ranges(httpd, backend,
                                                          path):
     backend.on(path, validating(STALE))
@@ -120,6 +122,7 @@ def test_neighbours_102_http2_stores_validates_and_ranges(httpd, backend,
     assert (response.status, response.body) == (200, b"")
 
 
+@pytest.mark.http2
 def test_neighbours_103_many_streams_at_once(httpd, backend, path):
     body = bytes(index * 3 % 255 for index in range(200000))
     backend.on(path, answer(200, FRESH, body))
@@ -134,6 +137,7 @@ def test_neighbours_103_many_streams_at_once(httpd, backend, path):
     assert backend.hits(path) <= 2
 
 
+@pytest.mark.http2
 def test_neighbours_104_cleartext_http2(httpd, backend, path):
     backend.on(path, counting(FRESH))
     httpd.curl(path, tls=False)

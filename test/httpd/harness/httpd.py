@@ -56,7 +56,9 @@ LogFormat "%h %P %v \\"%r\\" %>s %O %D %{Cache-Status}o \\"%{etag-cache}n\\"" fu
 CustomLog "@ROOT@/access.log" full
 RequestReadTimeout header=20-40,minrate=500 body=20,minrate=500
 Protocols h2 h2c http/1.1
-H2Direct on
+<IfModule http2_module>
+    H2Direct on
+</IfModule>
 SSLSessionCache shmcb:@ROOT@/run/ssl
 <Directory "@ROOT@">
     Require all granted
@@ -99,6 +101,11 @@ alive = []
 
 def mpm():
     return os.environ.get("MPM", "event")
+
+
+def without_by_mpm():
+    """mod_http2 needs threads."""
+    return ["http2"] if mpm() == "prefork" else []
 
 
 @functools.lru_cache(maxsize=None)
@@ -180,7 +187,7 @@ class Httpd:
         self.tls_port = free_port()
         self.etagere = etagere
         self.modules = [m.replace("@MPM@", mpm()) for m in MODULES
-                        if m not in without]
+                        if m not in (*without, *without_by_mpm())]
         self.modules.append("cgi" if mpm() == "prefork" else "cgid")
         self.modules.extend(modules)
         if etagere:
