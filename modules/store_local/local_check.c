@@ -5,7 +5,9 @@
  * LMDB trusts its pages: a file damaged from outside can make it read
  * anywhere. So at a start that finds nobody else in the folder a process of
  * its own opens it, as the children's user, and walks over every row. If it
- * dies or finds nonsense, the folder is condemned and a new one is made. It
+ * dies or finds nonsense, the folder is condemned and a new one is made. A
+ * child that takes the place of one that died does the same beside the living,
+ * so that damage cannot kill one child after the other. The check at start
  * also puts right what a killed child may have left: bytes in use by files,
  * files without a row, segments between two states.
  */
@@ -23,14 +25,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define WALK_SECONDS 5
 #define EXIT_USABLE 0
 #define EXIT_DAMAGED 3
 #define EXIT_UNUSABLE 4
 
-static int run_apart(etg_store *store, int condemn);
-static int check_here(etg_store *store, int condemn);
+static int run_apart(etg_store *store, int (*run)(etg_store *store));
+static int check_new(etg_store *store);
+static int walk_beside(etg_store *store);
+static int check_here(etg_store *store);
+static int check_opened(etg_store *store);
 static int become_owner(const etg_store_env *host);
 static int everything_walk(etg_store *store);
+static int rows_walk(etg_store *store, MDB_txn *txn);
 static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
                          uint64_t *last);
 static int files_count(etg_store *store, MDB_txn *txn);
@@ -41,18 +48,37 @@ static void segments_settle(etg_store *store);
 
 apr_status_t etg_local_check(etg_store *store)
 {
-    int result = run_apart(store, 0);
+    int result = run_apart(store, check_here);
     if (result != EXIT_USABLE && result != EXIT_UNUSABLE) {
         etg_log_write(&store->host->log, ETG_LOG_ERROR, 0,
                       ETGLOGNO(0316) "local store: the newest folder in %s is "
                       "damaged; the cache starts with a new one, empty",
                       store->dir);
-        result = run_apart(store, 1);
+        result = run_apart(store, check_new);
     }
     return result == EXIT_USABLE ? APR_SUCCESS : APR_EGENERAL;
 }
 
-static int run_apart(etg_store *store, int condemn)
+void etg_local_check_beside(etg_store *store)
+{
+    apr_time_t now = apr_time_now();
+    int64_t last = atomic_load(&store->control->walked_at);
+    if (now - last < apr_time_from_sec(WALK_SECONDS)
+        || !atomic_compare_exchange_strong(&store->control->walked_at, &last,
+                                           now)) {
+        return;
+    }
+    if (run_apart(store, walk_beside) == EXIT_DAMAGED
+        && atomic_exchange(&store->control->damaged, 1) == 0) {
+        etg_log_write(&store->host->log, ETG_LOG_ERROR, 0,
+                      ETGLOGNO(0317) "local store: %s is damaged, found after "
+                      "a child had died; new children start with a new "
+                      "folder, empty, the others serve without the store",
+                      store->folder);
+    }
+}
+
+static int run_apart(etg_store *store, int (*run)(etg_store *store))
 {
     int status;
     pid_t pid = fork();
@@ -65,22 +91,55 @@ static int run_apart(etg_store *store, int condemn)
         signal(SIGSEGV, SIG_DFL);
         signal(SIGBUS, SIG_DFL);
         signal(SIGABRT, SIG_DFL);
-        _exit(become_owner(store->host) ? check_here(store, condemn)
-                                        : EXIT_UNUSABLE);
+        signal(SIGALRM, SIG_DFL);
+        alarm(4 * WALK_SECONDS);
+        _exit(become_owner(store->host) ? run(store) : EXIT_UNUSABLE);
     }
     while (waitpid(pid, &status, 0) < 0) {
         if (errno != EINTR) {
             return EXIT_UNUSABLE;
         }
     }
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+        return EXIT_USABLE;    /* slow is not damaged */
+    }
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_DAMAGED;
 }
 
-static int check_here(etg_store *store, int condemn)
+static int check_here(etg_store *store)
 {
-    if (etg_local_folder_open(store, condemn) != APR_SUCCESS) {
+    return etg_local_folder_open(store, 0) == APR_SUCCESS
+           ? check_opened(store) : EXIT_UNUSABLE;
+}
+
+static int check_new(etg_store *store)
+{
+    return etg_local_folder_open(store, 1) == APR_SUCCESS
+           ? check_opened(store) : EXIT_UNUSABLE;
+}
+
+/* The folder is open; an environment of this process's own. */
+static int walk_beside(etg_store *store)
+{
+    if (etg_local_segments_open(store) != APR_SUCCESS) {
         return EXIT_UNUSABLE;
     }
+    if (etg_local_env_open(store) != APR_SUCCESS) {
+        return atomic_load(&store->control->damaged) ? EXIT_DAMAGED
+                                                     : EXIT_UNUSABLE;
+    }
+    MDB_txn *txn;
+    if (mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) != MDB_SUCCESS) {
+        return EXIT_UNUSABLE;
+    }
+    int rc = rows_walk(store, txn);
+    mdb_txn_abort(txn);
+    etg_local_env_close(store);
+    return rc == MDB_SUCCESS ? EXIT_USABLE : EXIT_DAMAGED;
+}
+
+static int check_opened(etg_store *store)
+{
     if (!etg_local_folder_is_alone(store)) {
         return EXIT_USABLE;    /* its users would have noticed */
     }
@@ -114,14 +173,27 @@ static int become_owner(const etg_store_env *host)
 static int everything_walk(etg_store *store)
 {
     MDB_txn *txn;
-    uint64_t last_record = 0;
-    uint64_t last_old = 0;
-    uint64_t last_file = 0;
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (rc != MDB_SUCCESS) {
         return rc;
     }
-    rc = database_walk(txn, store->records[ETG_LOCAL_YOUNG],
+    rc = rows_walk(store, txn);
+    if (rc == MDB_SUCCESS) {
+        rc = files_count(store, txn);
+    }
+    if (rc == MDB_SUCCESS) {
+        files_sweep(store, txn);
+    }
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+static int rows_walk(etg_store *store, MDB_txn *txn)
+{
+    uint64_t last_record = 0;
+    uint64_t last_old = 0;
+    uint64_t last_file = 0;
+    int rc = database_walk(txn, store->records[ETG_LOCAL_YOUNG],
                        ETG_LOCAL_ROW_HEAD, &last_record);
     if (rc == MDB_SUCCESS) {
         rc = database_walk(txn, store->records[ETG_LOCAL_OLD],
@@ -143,18 +215,11 @@ static int everything_walk(etg_store *store)
                > atomic_load(&store->control->file_seq))) {
         rc = MDB_CORRUPTED;
     }
-    if (rc == MDB_SUCCESS) {
-        rc = files_count(store, txn);
-    }
-    if (rc == MDB_SUCCESS) {
-        files_sweep(store, txn);
-    }
-    mdb_txn_abort(txn);
     return rc;
 }
 
-/* Touches every byte of every row; `last` set: eight-byte keys in rising
- * order. */
+/* Touches every row, for some seconds at most; `last` set: eight-byte keys in
+ * rising order. */
 static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
                          uint64_t *last)
 {
@@ -165,9 +230,17 @@ static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
     if (rc != MDB_SUCCESS) {
         return rc;
     }
+    apr_time_t end = apr_time_now() + apr_time_from_sec(WALK_SECONDS);
+    MDB_stat known;
+    uint64_t rows = 0;
+    mdb_stat(txn, dbi, &known);
     rc = mdb_cursor_get(cursor, &key, &data, MDB_FIRST);
     while (rc == MDB_SUCCESS) {
         uint64_t number = 0;
+        if (++rows % 1024 == 0 && apr_time_now() > end) {
+            mdb_cursor_close(cursor);
+            return MDB_SUCCESS; /* a big store: what was seen was sound */
+        }
         const unsigned char *bytes = data.mv_data;
         if (data.mv_size < least
             || (last != NULL && key.mv_size != sizeof(number))) {
@@ -187,7 +260,10 @@ static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
     }
     mdb_cursor_close(cursor);
     (void)touched;
-    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
+    if (rc == MDB_NOTFOUND) {
+        rc = rows == known.ms_entries ? MDB_SUCCESS : MDB_CORRUPTED;
+    }
+    return rc;
 }
 
 static int files_count(etg_store *store, MDB_txn *txn)

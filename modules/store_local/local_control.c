@@ -103,8 +103,9 @@ void etg_local_control_unmap(etg_store *store)
     }
 }
 
-void etg_local_control_enter(etg_store *store)
+unsigned int etg_local_control_enter(etg_store *store)
 {
+    unsigned int deaths = 0;
     etg_local_control *control = store->control;
     uint32_t self = (uint32_t)getpid();
     for (unsigned int i = 0; i < ETG_LOCAL_CHILD_SLOTS; i++) {
@@ -115,6 +116,7 @@ void etg_local_control_enter(etg_store *store)
             continue;
         }
         if (pid != 0) {
+            deaths += pid != self;
             atomic_store(&child->bytes, 0);
             atomic_store(&child->pid, 0);
         }
@@ -124,6 +126,7 @@ void etg_local_control_enter(etg_store *store)
             store->child = child;
         }
     }
+    return deaths;
 }
 
 uint64_t etg_local_control_arriving(const etg_store *store)

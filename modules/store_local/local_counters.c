@@ -48,7 +48,8 @@ apr_status_t etg_local_counters(etg_store *store, apr_pool_t *p,
     row_add(made, "segment_bytes",
             (uint64_t)atomic_load(&control->allocated)
             * store->geometry.segment_bytes);
-    row_add(made, "file_bytes", atomic_load(&control->file_bytes[ETG_LOCAL_YOUNG])
+    row_add(made, "file_bytes",
+            atomic_load(&control->file_bytes[ETG_LOCAL_YOUNG])
             + atomic_load(&control->file_bytes[ETG_LOCAL_OLD]));
     row_add(made, "arriving_bytes", etg_local_control_arriving(store));
     row_add(made, "control_bytes", store->geometry.control_bytes);

@@ -38,7 +38,11 @@ apr_status_t etg_local_env_open(etg_store *store)
         rc = handles_open(store, 0);
     }
     if (rc == MDB_NOTFOUND) {
-        rc = handles_open(store, MDB_CREATE);
+        /* New, or made by another child just now, or no longer readable. */
+        MDB_envinfo info;
+        mdb_env_info(store->env, &info);
+        rc = handles_open(store, info.me_last_txnid == 0 ? MDB_CREATE : 0);
+        rc = rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
     }
     if (rc == MDB_SUCCESS) {
         return APR_SUCCESS;

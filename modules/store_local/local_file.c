@@ -3,12 +3,13 @@
  * local_file.c: bodies over 64 KiB, one file each, named after the SHA-256 of
  * their bytes: body/ab/<64 hexadecimal digits>.
  *
- * `files` lists them in order of writing, young ones before old ones. A file is renamed into place on the
- * store thread, just before its row is committed; a row without its file is a
- * miss and is dropped, a file without a row (a child killed between the two)
- * is removed when the store is checked at the next start. A file is read
- * through once per child before it is first handed out; what was verified is
- * remembered together with inode, length and time of change.
+ * `files` lists them in order of writing, young ones before old ones. A file
+ * is renamed into place on the store thread, just before its row is committed;
+ * a row without its file is a miss and is dropped, a file without a row (a
+ * child killed between the two) is removed when the store is checked at the
+ * next start. A file is read through once per child before it is first handed
+ * out; what was verified is remembered together with inode, length and time of
+ * change.
  */
 #include "local_store.h"
 

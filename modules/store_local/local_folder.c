@@ -66,7 +66,7 @@ apr_status_t etg_local_folder_open(etg_store *store, int condemn)
             etg_local_boot_id(store->control->boot_id);
             fsync(store->control_fd);
         }
-        etg_local_control_enter(store);
+        store->deaths = etg_local_control_enter(store);
         etg_local_file_sweep(store);
     }
     else {

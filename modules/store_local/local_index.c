@@ -5,8 +5,8 @@
  * The index is one LMDB database with two keys, 'r' for records and 'e' for
  * entities; under each hangs a sorted set of fixed 10-byte items, four bytes
  * of hash and six of place. LMDB packs such items without any node header
- * (MDB_DUPFIXED), so an item costs some 16 to 20 bytes where a row of its
- * own would cost 40. Four bytes of hash are not unique: the thing found at a place
+ * (MDB_DUPFIXED), so an item costs some 16 to 20 bytes where a row of its own
+ * would cost 40. Four bytes of hash are not unique: the thing found at a place
  * says itself what it is, and the search goes on if it is not the one.
  *
  * Hit marks are one byte per hash slot in the control file, counting to 15;

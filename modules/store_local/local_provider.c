@@ -31,6 +31,7 @@ static apr_status_t local_epoch_write(etg_store *store,
                                       const etg_store_epoch *epoch);
 static apr_status_t dir_make(const etg_store *store);
 static apr_status_t dir_give(etg_store *store);
+static apr_status_t folder_open(etg_store *store);
 static apr_status_t parts_open(etg_store *store);
 static apr_status_t local_close(void *data);
 
@@ -153,7 +154,7 @@ static apr_status_t local_open(etg_store *store, apr_pool_t *pchild)
     atomic_store(&store->down, 0);
     store->child = NULL;
     store->writer = NULL;
-    apr_status_t rv = etg_local_folder_open(store, 0);
+    apr_status_t rv = folder_open(store);
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -237,6 +238,22 @@ static apr_status_t dir_give(etg_store *store)
     }
     return lchown(store->dir, store->host->owner, store->host->group) == 0
            ? APR_SUCCESS : errno;
+}
+
+/* A child that died may have died of a damaged data.mdb: then the one that
+ * takes its place must not. */
+static apr_status_t folder_open(etg_store *store)
+{
+    apr_status_t rv = etg_local_folder_open(store, 0);
+    if (rv != APR_SUCCESS || store->deaths == 0) {
+        return rv;
+    }
+    etg_local_check_beside(store);
+    if (atomic_load(&store->control->damaged) == 0) {
+        return APR_SUCCESS;
+    }
+    etg_local_folder_close(store);
+    return etg_local_folder_open(store, 0);
 }
 
 static apr_status_t parts_open(etg_store *store)

@@ -5,8 +5,9 @@
  * A sealed segment is recycled whole. Its bodies that were asked for since it
  * was written are appended to the active segment of the old with half their
  * mark, the most used first until half the segment's bytes are kept; the
- * others leave the index and become ghosts. The segment becomes free only when that is committed, so a
- * reader with an older view still finds the bytes where its view says.
+ * others leave the index and become ghosts. The segment becomes free only when
+ * that is committed, so a reader with an older view still finds the bytes
+ * where its view says.
  */
 #include "local_store.h"
 

@@ -11,12 +11,12 @@
  *                                       length and the rest of the id
  *
  * The table is advanced after a body was written, so a child that dies leaves
- * space that is written again, and a segment can be walked; writing is pwrite into space that
- * fallocate has secured, so neither a full disk nor a cut file is SIGBUS;
- * reading is a copy out of a read-only map, checked afterwards: whatever
- * happened to the segment meanwhile, the head and the checksum of the copy
- * say whether it is the body that was asked for. Bodies are named by their
- * content, so a copy that passes is right wherever it came from.
+ * space that is written again, and a segment can be walked; writing is pwrite
+ * into space that fallocate has secured, so neither a full disk nor a cut file
+ * is SIGBUS; reading is a copy out of a read-only map, checked afterwards:
+ * whatever happened to the segment meanwhile, the head and the checksum of the
+ * copy say whether it is the body that was asked for. Bodies are named by
+ * their content, so a copy that passes is right wherever it came from.
  *
  * All but the copying happens under the LMDB write lock.
  */

@@ -8,7 +8,8 @@
  *   in-use     every child that has the folder open holds a shared flock on it
  *   control    mmapped: geometry, boot id, epoch, segment table, hit marks
  *   data.mdb   LMDB: `records` and `records-old` (sequence -> a record or a
- *              pair of them, in order of writing), `index` (hash prefix -> place, 10 bytes an item),
+ *              pair of them, in order of writing), `index` (hash prefix ->
+ *              place, 10 bytes an item),
  *              `files` (sequence -> large body, in order of writing)
  *   segments   one sparse file cut into segments; bodies up to 64 KiB, packed
  *   body/xx/   larger bodies, named after the SHA-256 of their bytes
@@ -35,7 +36,7 @@
 #define ETG_LOCAL_DIR_BYTES 1024
 #define ETG_LOCAL_READERS 8192
 #define ETG_LOCAL_PACKED_BYTES 65536
-#define ETG_LOCAL_CHILD_SLOTS 256
+#define ETG_LOCAL_CHILD_SLOTS 1024
 #define ETG_LOCAL_FILE_OVERHEAD 4096
 #define ETG_LOCAL_MARK_MAX 15
 #define ETG_LOCAL_VERIFIED_SLOTS 4096
@@ -106,7 +107,8 @@ typedef struct etg_local_control {
     etg_local_geometry geometry;
     char boot_id[40];
     _Atomic uint32_t clean;      /* synced after the last child had closed */
-    _Atomic uint32_t damaged;    /* answer as down; next start makes a new one */
+    _Atomic uint32_t damaged;    /* down; next start makes a new one */
+    _Atomic int64_t walked_at;   /* when it was last checked because of deaths */
     _Atomic int64_t hard_at;     /* the namespace's epoch */
     _Atomic int64_t soft_at;
     _Atomic uint64_t record_seq; /* last used; write lock */
@@ -154,6 +156,7 @@ struct etg_store {
     int segments_fd;
     const unsigned char *segments; /* mapped read-only */
     etg_local_child *child;
+    unsigned int deaths;         /* children found dead at open */
     MDB_env *env;
     MDB_dbi records[2];          /* by etg_local_age */
     MDB_dbi index;
@@ -231,8 +234,9 @@ apr_status_t etg_local_control_make(const char *folder,
 apr_status_t etg_local_control_map(etg_store *store, const char *folder,
                                    etg_local_verdict *verdict);
 void etg_local_control_unmap(etg_store *store);
-/* Takes a row in the child table and resets those of dead children. */
-void etg_local_control_enter(etg_store *store);
+/* Takes a row in the child table and resets those of dead children; returns
+ * how many of these there were. */
+unsigned int etg_local_control_enter(etg_store *store);
 /* Bytes that arriving bodies have reserved, all children. */
 uint64_t etg_local_control_arriving(const etg_store *store);
 void etg_local_boot_id(char id[40]);
@@ -244,6 +248,9 @@ void etg_local_count_add(etg_store *store, etg_local_count what, uint64_t n);
  * user first: a damaged data.mdb may kill it without harm. Makes the folder
  * if there is none, and a new one if the present one is damaged. */
 apr_status_t etg_local_check(etg_store *store);
+/* After children died: the same walk beside those that live, in a process of
+ * its own. Marks the folder damaged if that dies, too. */
+void etg_local_check_beside(etg_store *store);
 
 /* ---- local_env.c ---- */
 

@@ -44,6 +44,7 @@ static int jobs_run_together(etg_store *store, etg_local_job *jobs);
 static int job_run_alone(etg_store *store, etg_local_job *job);
 static int job_run_in(etg_local_batch *batch, etg_local_job *job);
 static void job_finish(etg_store *store, etg_local_job *job, int rc);
+static void jobs_release(etg_store *store, etg_local_job *jobs);
 static void job_free(etg_local_job *job);
 static void complain(etg_store *store, int rc);
 static void deadline_set(struct timespec *deadline, apr_interval_time_t wait);
@@ -261,15 +262,14 @@ static void jobs_run(etg_store *store, etg_local_job *jobs)
         mdb_reader_check(store->env, &dead);
         etg_local_evict(store, 0);
     }
-    while (jobs != NULL) {
-        etg_local_job *job = jobs;
-        jobs = job->next;
+    for (etg_local_job *job = jobs; job != NULL; job = job->next) {
         int result = rc;
         if (is_up && rc != MDB_SUCCESS) {
             result = job_run_alone(store, job);
         }
         job_finish(store, job, result);
     }
+    jobs_release(store, jobs);
 }
 
 static int jobs_run_together(etg_store *store, etg_local_job *jobs)
@@ -316,27 +316,34 @@ static int job_run_in(etg_local_batch *batch, etg_local_job *job)
     return job->run(batch, job);
 }
 
-/* Counts, lets the job's owner clean up, and wakes who waits. */
+/* Counts and lets the job's owner clean up. */
 static void job_finish(etg_store *store, etg_local_job *job, int rc)
 {
-    etg_local_writer *writer = store->writer;
     if (rc != MDB_SUCCESS) {
         etg_local_count_add(store, ETG_LOCAL_DROPPED_WRITES, 1);
         complain(store, rc);
     }
-    apr_status_t result = etg_local_env_status(store, rc);
+    job->result = etg_local_env_status(store, rc);
     job->finish(store, job, rc);
+}
+
+/* Wakes who waits, under the lock once for all. */
+static void jobs_release(etg_store *store, etg_local_job *jobs)
+{
+    etg_local_writer *writer = store->writer;
     pthread_mutex_lock(&writer->lock);
-    int has_waiter = job->has_waiter;
-    job->result = result;
-    job->is_done = 1;
-    if (has_waiter) {
-        pthread_cond_signal(&job->done);
+    while (jobs != NULL) {
+        etg_local_job *job = jobs;
+        jobs = job->next;
+        job->is_done = 1;
+        if (job->has_waiter) {
+            pthread_cond_signal(&job->done);
+        }
+        else {
+            job_free(job);
+        }
     }
     pthread_mutex_unlock(&writer->lock);
-    if (!has_waiter) {
-        job_free(job);
-    }
 }
 
 static void job_free(etg_local_job *job)

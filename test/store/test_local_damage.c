@@ -6,11 +6,13 @@
  */
 #include <check.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/entity_digest.h"
@@ -312,6 +314,37 @@ START_TEST(a_segment_of_nonsense_is_recycled)
 }
 END_TEST
 
+START_TEST(damage_while_open_kills_no_second_child)
+{
+    unsigned char noise[4096];
+    int status;
+    rig_close(&rig);           /* so that only the child has it open */
+    int fd = open_in("data.mdb");
+    off_t pages = size_of(fd) / 4096;
+    srandom((unsigned int)_i + 5);
+    for (unsigned int i = 0; i < sizeof(noise); i++) {
+        noise[i] = (unsigned char)random();
+    }
+    for (off_t page = 2; page < pages; page++) {
+        ck_assert_int_gt(pwrite(fd, noise, 4000, page * 4096 + 8 * _i), 0);
+    }
+    close(fd);
+    pid_t pid = fork();        /* a child that was there before the damage */
+    if (pid == 0) {
+        apr_pool_create(&rig.pchild, NULL);
+        etg_local_provider.open(rig.store, rig.pchild);
+        raise(SIGKILL);
+    }
+    waitpid(pid, &status, 0);
+    apr_pool_create(&rig.pchild, NULL);
+    ck_assert_int_eq(etg_local_provider.open(rig.store, rig.pchild),
+                     APR_SUCCESS);
+    check_usable();
+    ck_assert_msg(rig_logged(&rig, "damaged"), "%s",
+                  rig.log);
+}
+END_TEST
+
 static void large_path(char *path)
 {
     etg_entity_id id;
@@ -387,12 +420,14 @@ int main(void)
     tcase_add_test(tcase, a_data_file_of_nonsense_is_replaced);
     tcase_add_test(tcase, a_cut_data_file_is_replaced);
     tcase_add_test(tcase, an_empty_data_file_starts_empty);
-#ifndef __SANITIZE_ADDRESS__
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     /* The process that checks reads anywhere, which is why it is one of its
      * own; a sanitizer would report just that. */
     tcase_add_loop_test(tcase, noise_inside_the_data_file_is_survived, 0, 20);
+    tcase_add_loop_test(tcase, damage_while_open_kills_no_second_child, 0, 10);
 #else
     (void)noise_inside_the_data_file_is_survived;
+    (void)damage_while_open_kills_no_second_child;
 #endif
     tcase_add_test(tcase, a_foreign_control_file_is_left_aside);
     tcase_add_loop_test(tcase, a_cut_control_file_is_left_aside, 0, 2);
