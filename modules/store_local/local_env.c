@@ -47,6 +47,11 @@ apr_status_t etg_local_env_open(etg_store *store)
     if (rc == MDB_SUCCESS) {
         return APR_SUCCESS;
     }
+    /* LMDB's own complaints about a file that was whole yesterday. */
+    if (rc < 0 && rc != MDB_READERS_FULL && rc != MDB_MAP_RESIZED
+        && rc != MDB_MAP_FULL) {
+        rc = MDB_CORRUPTED;
+    }
     apr_status_t rv = etg_local_env_status(store, rc);
     etg_local_env_close(store);
     return rv;
@@ -67,6 +72,9 @@ apr_status_t etg_local_env_status(etg_store *store, int code)
         return APR_SUCCESS;
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
+    case MDB_PAGE_FULL:
+    case MDB_CURSOR_FULL:
+    case MDB_INCOMPATIBLE:
     case MDB_INVALID:
     case MDB_VERSION_MISMATCH:
         if (atomic_exchange(&store->control->damaged, 1) == 0) {

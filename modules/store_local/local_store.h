@@ -108,7 +108,7 @@ typedef struct etg_local_control {
     char boot_id[40];
     _Atomic uint32_t clean;      /* synced after the last child had closed */
     _Atomic uint32_t damaged;    /* down; next start makes a new one */
-    _Atomic int64_t walked_at;   /* when it was last checked because of deaths */
+    _Atomic int64_t walked_at;   /* last check because of deaths */
     _Atomic int64_t hard_at;     /* the namespace's epoch */
     _Atomic int64_t soft_at;
     _Atomic uint64_t record_seq; /* last used; write lock */
