@@ -16,7 +16,7 @@
 #include <apr_poll.h>
 
 #define PORTION_BYTES (64 * 1024)
-#define HELD_BYTES_MAX (4 * 1024 * 1024)
+#define HELD_BYTES_MAX (8 * 1024 * 1024)
 /* How often a wait for the client looks whether others wait for us. */
 #define GLANCE apr_time_from_msec(20)
 /* Squid's rule: a client that leaves near the end does not cost the rest. */
@@ -34,6 +34,9 @@ static void stop_storing(etg_cache_context *ctx, etg_collapse_outcome outcome);
 static void finish_storing(etg_cache_context *ctx);
 static apr_status_t send_portion(etg_cache_context *ctx, ap_filter_t *f,
                          apr_bucket_brigade *out);
+static apr_status_t hold(etg_cache_context *ctx, ap_filter_t *f,
+                         apr_bucket_brigade *out);
+static apr_status_t drain_held(etg_cache_context *ctx, ap_filter_t *f);
 static apr_status_t client_left(etg_cache_context *ctx, conn_rec *c,
                                 apr_status_t rv);
 static int must_hold(etg_cache_context *ctx, conn_rec *c);
@@ -200,10 +203,8 @@ static apr_status_t send_portion(etg_cache_context *ctx, ap_filter_t *f,
         return APR_SUCCESS;
     }
     if (!save->eos_seen && must_hold(ctx, c)) {
-        rv = ap_save_brigade(f, &save->held, &out, f->r->pool);
-        save->held_bytes += save->portion;
-        save->portion = 0;
-        return rv;
+        rv = hold(ctx, f, out);
+        return rv == APR_SUCCESS ? drain_held(ctx, f) : rv;
     }
     if (save->held != NULL) {
         APR_BRIGADE_PREPEND(out, save->held);
@@ -214,6 +215,58 @@ static apr_status_t send_portion(etg_cache_context *ctx, ap_filter_t *f,
     rv = ap_pass_brigade(f->next, out);
     apr_brigade_cleanup(out);
     return rv != APR_SUCCESS || c->aborted ? client_left(ctx, c, rv) : rv;
+}
+
+/* Without its FLUSH buckets: they would make a later pass block. */
+static apr_status_t hold(etg_cache_context *ctx, ap_filter_t *f,
+                         apr_bucket_brigade *out)
+{
+    etg_cache_save *save = &ctx->save;
+    apr_bucket *e = APR_BRIGADE_FIRST(out);
+
+    while (e != APR_BRIGADE_SENTINEL(out)) {
+        apr_bucket *next = APR_BUCKET_NEXT(e);
+
+        if (APR_BUCKET_IS_FLUSH(e)) {
+            apr_bucket_delete(e);
+        }
+        e = next;
+    }
+    save->held_bytes += save->portion;
+    save->portion = 0;
+    return ap_save_brigade(f, &save->held, &out, f->r->pool);
+}
+
+/* Sends of what is held as much as goes without blocking. */
+static apr_status_t drain_held(etg_cache_context *ctx, ap_filter_t *f)
+{
+    etg_cache_save *save = &ctx->save;
+    conn_rec *c = f->r->connection;
+
+    while (save->held_bytes > 0 && c->master == NULL
+           && client_takes_more(c, 0)) {
+        apr_bucket_brigade *part = save->held;
+        apr_bucket *rest;
+        apr_status_t rv = apr_brigade_partition(part, PORTION_BYTES, &rest);
+
+        if (rv == APR_SUCCESS && rest != APR_BRIGADE_SENTINEL(part)) {
+            save->held = apr_brigade_split(part, rest);
+            save->held_bytes -= PORTION_BYTES;
+        }
+        else if (rv == APR_SUCCESS || rv == APR_INCOMPLETE) {
+            save->held = NULL;
+            save->held_bytes = 0;
+        }
+        else {
+            return rv;
+        }
+        rv = ap_pass_brigade(f->next, part);
+        apr_brigade_cleanup(part);
+        if (rv != APR_SUCCESS || c->aborted) {
+            return client_left(ctx, c, rv);
+        }
+    }
+    return APR_SUCCESS;
 }
 
 static apr_status_t client_left(etg_cache_context *ctx, conn_rec *c,
