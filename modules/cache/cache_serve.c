@@ -13,7 +13,8 @@
 #include "lib/freshness.h"
 #include "lib/precondition.h"
 
-static void prepare_for_416(request_rec *r, apr_uint64_t length);
+static int is_beyond(request_rec *r, const etg_stored_response *stored);
+static int if_range_holds(request_rec *r, const etg_stored_response *stored);
 static const char *date_of(const etg_stored_response *stored);
 static void set_fields(etg_cache_context *ctx, request_rec *r,
                        const etg_stored_response *stored);
@@ -56,6 +57,10 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
         etg_cache_say_status(ctx, r->err_headers_out);
         return HTTP_PRECONDITION_FAILED;
     }
+    if (condition == ETG_PRECONDITION_PASS && is_beyond(r, stored)) {
+        etg_cache_say_status(ctx, r->err_headers_out);
+        return HTTP_RANGE_NOT_SATISFIABLE;
+    }
     if (condition == ETG_PRECONDITION_PASS && !r->header_only
         && stored->has_body
         && add_body(ctx, r, stored, bb) != APR_SUCCESS) {
@@ -68,33 +73,34 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
     else if (stored->has_body || stored->status == HTTP_OK) {
         ap_set_content_length(r, stored->body_length);
     }
-    if (!etg_if_range_holds(r->headers_in, stored->etag,
-                            stored->last_modified, stored->freshness.date,
-                            r->request_time)) {
+    if (!if_range_holds(r, stored)) {
         apr_table_unset(r->headers_in, "Range");
     }
     apr_table_unset(r->headers_in, "If-Range");   /* decided */
-    if (r->status == HTTP_OK) {
-        prepare_for_416(r, stored->body_length);
-    }
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
     return OK;
 }
 
-/* The byterange filter will make an error of it, and of errors core keeps
- * err_headers_out only. */
-static void prepare_for_416(request_rec *r, apr_uint64_t length)
+/* Said here, as errors that core's filter finds do not keep our fields. What
+ * core reads in its own way (no byte at all, the last 0 bytes) is left to it.
+ */
+static int is_beyond(request_rec *r, const etg_stored_response *stored)
 {
     const char *range = apr_table_get(r->headers_in, "Range");
-    const char *said = apr_table_get(r->headers_out, "Cache-Status");
     unsigned count;
 
-    if (range != NULL && said != NULL
-        && etg_range_judge(etg_bytes_of(range), length, &count)
-           == ETG_RANGE_UNSATISFIABLE) {
-        apr_table_setn(r->err_headers_out, "Cache-Status", said);
-        apr_table_unset(r->headers_out, "Cache-Status");
-    }
+    return range != NULL && !r->header_only && stored->status == HTTP_OK
+        && stored->body_length > 0 && strstr(range, "-0") == NULL
+        && if_range_holds(r, stored)
+        && etg_range_judge(etg_bytes_of(range), stored->body_length, &count)
+           == ETG_RANGE_UNSATISFIABLE;
+}
+
+static int if_range_holds(request_rec *r, const etg_stored_response *stored)
+{
+    return etg_if_range_holds(r->headers_in, stored->etag,
+                              stored->last_modified, stored->freshness.date,
+                              r->request_time);
 }
 
 /* Stands in for a missing Last-Modified (RFC 9111 §4.3.2). */
