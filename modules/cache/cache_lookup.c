@@ -9,8 +9,7 @@
 
 typedef struct chooser {
     etg_cache_context *ctx;
-    etg_vary_hash vary;
-    apr_uint64_t generation;
+    etg_vary_hash vary;           /* of the row that was chosen */
 } chooser;
 
 static apr_status_t choose(void *baton, etg_bytes primary,
@@ -84,7 +83,6 @@ static apr_status_t choose(void *baton, etg_bytes record, etg_store_key *next)
         return APR_NOTFOUND;
     }
     c->vary = row->vary;
-    c->generation = primary.generation;
     etg_response_key(next, &ctx->key.hash, primary.generation, &row->vary);
     return APR_SUCCESS;
 }

@@ -41,13 +41,13 @@ int etg_cache_purge(etg_cache_context *ctx, request_rec *r)
                       "there is no store");
     }
     while (etg_purge_word(&rest, &word)) {
-        if (etg_bytes_are(word, "hard")) {
+        if (etg_bytes_is(word, "hard")) {
             hard = 1;
         }
-        else if (etg_bytes_are(word, "all")) {
+        else if (etg_bytes_is(word, "all")) {
             all = 1;
         }
-        else if (!etg_bytes_are(word, "soft")) {
+        else if (!etg_bytes_is(word, "soft")) {
             return answer(r, HTTP_BAD_REQUEST, "none", "refused",
                           "ETag-Purge takes soft, hard and all");
         }

@@ -78,9 +78,3 @@ int etg_purge_word(etg_bytes *rest, etg_bytes *word)
     }
     return word->length > 0;
 }
-
-int etg_bytes_are(etg_bytes bytes, const char *word)
-{
-    return bytes.length == strlen(word)
-        && !ap_cstr_casecmpn((const char *)bytes.data, word, bytes.length);
-}

@@ -14,7 +14,4 @@ int etg_cache_may_purge(request_rec *r, int mode);
 /* The next word of a list separated by commas or white space. */
 int etg_purge_word(etg_bytes *rest, etg_bytes *word);
 
-/* Case-insensitive comparison with a word of ours. */
-int etg_bytes_are(etg_bytes bytes, const char *word);
-
 #endif

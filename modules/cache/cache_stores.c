@@ -20,7 +20,8 @@
 #define ETG_DEFAULT_CACHE_DIR "/var/cache/apache2/etagere"
 #endif
 
-/* Fetches at once and uncacheable keys remembered: 2 MB of shared memory. */
+/* Fetches at once (64 bytes each) and uncacheable keys remembered (16 bytes):
+ * 1.5 MB of shared memory. */
 #define COLLAPSE_SLOTS 8192
 #define COLLAPSE_REMEMBERED 65536
 
@@ -111,7 +112,7 @@ static int find_store(apr_pool_t *pconf, server_rec *s, const char *directive,
         }
     }
     rv = make_store(pconf, s, directive, uri, env, store);
-    if (rv == OK && store->provider != NULL) {
+    if (rv == OK) {
         APR_ARRAY_PUSH(runtime->stores, etg_cache_store) = *store;
     }
     return rv;
