@@ -12,6 +12,7 @@
 #include <http_ssl.h>
 
 #include "lib/cookie.h"
+#include "lib/field_list.h"
 
 static unsigned privacy_of(request_rec *r, const apr_array_header_t *fields,
                            const apr_array_header_t *ignored_cookies);
@@ -45,7 +46,9 @@ static unsigned privacy_of(request_rec *r, const apr_array_header_t *fields,
 
     for (int i = 0; i < fields->nelts; i++) {
         const char *name = APR_ARRAY_IDX(fields, i, const char *);
-        const char *value = apr_table_get(r->headers_in, name);
+        /* All lines: modules may have added some. */
+        const char *value = etg_field_joined(r->headers_in, name, "; ",
+                                             r->pool);
 
         if (value == NULL) {
             continue;
