@@ -74,11 +74,12 @@ int etg_may_serve_private(apr_uint32_t freshness_flags, unsigned privacy);
  * Keep-Alive, Proxy-Authenticate, Proxy-Authentication-Info, Proxy-
  * Authorization, Proxy-Connection, TE, Trailer, Transfer-Encoding, Upgrade),
  * Age (of one answer, not of the response; Cache-Status stays: it is what
- * caches before us said of this response, RFC 9211 §2), Set-Cookie (and Set-Cookie2 beside it), fields named by private="" and
- * no-cache="", and Content-Length (the entity knows it). With an override,
- * Cache-Control is the override, in its old place or last, and Expires and
- * Pragma are gone. Our own targeted field, Etagere-Cache-Control, goes as
- * well; others (CDN-Cache-Control) may be meant for caches after us. */
+ * caches before us said of this response, RFC 9211 §2), Set-Cookie (and
+ * Set-Cookie2 beside it), fields named by private="" and no-cache="", and
+ * Content-Length (the entity knows it). With an override, Cache-Control is
+ * the override, in its old place or last, and Expires and Pragma are gone.
+ * Our own targeted field, Etagere-Cache-Control, goes as well; others
+ * (CDN-Cache-Control) may be meant for caches after us. */
 apr_array_header_t *etg_storable_fields(const etg_response_view *response,
                                         const etg_cache_control *cc,
                                         etg_cc_source source,

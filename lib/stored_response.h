@@ -62,8 +62,8 @@ typedef struct etg_stored_response {
     apr_uint64_t body_length;
     const char *etag;              /* points at the field's value, or NULL */
     const char *last_modified;     /* likewise */
-    const etg_field *fields;       /* as sent downstream, in order; without
-                                    * hop-by-hop fields, Age, Cache-Status */
+    const etg_field *fields;       /* as sent downstream, in order; what
+                                    * etg_storable_fields leaves */
     unsigned field_count;
 } etg_stored_response;
 
