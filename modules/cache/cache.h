@@ -143,6 +143,8 @@ etg_cache_context *etg_cache_context_make(request_rec *r,
  * Cache-Status fwd=, or NULL if it may be looked up. */
 const char *etg_cache_pass_reason(const etg_cache_context *ctx,
                                   request_rec *r);
+/* Does ETagCacheBypass say so? */
+int etg_cache_is_bypassed(const etg_cache_context *ctx, request_rec *r);
 /* The key of another target of the same client request's origin. */
 void etg_cache_key_of(const etg_cache_context *ctx, const char *target,
                       etg_cache_key *key);

@@ -130,14 +130,18 @@ const char *etg_cache_pass_reason(const etg_cache_context *ctx,
     if (ctx->server->meta.provider == NULL) {
         return "bypass";
     }
-    if (ctx->dir->bypass != NULL) {
-        const char *error = NULL;
-
-        if (ap_expr_exec(r, ctx->dir->bypass, &error) != 0) {
-            return "bypass";
-        }
+    if (etg_cache_is_bypassed(ctx, r)) {
+        return "bypass";
     }
     return NULL;
+}
+
+int etg_cache_is_bypassed(const etg_cache_context *ctx, request_rec *r)
+{
+    const char *error = NULL;
+
+    return ctx->dir->bypass != NULL
+        && ap_expr_exec(r, ctx->dir->bypass, &error) != 0;
 }
 
 /* A body, a protocol change or a method in disguise makes a GET something

@@ -143,7 +143,7 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
         ctx->found.stored = NULL;    /* its body is gone: a miss */
         ctx->status.detail = "no-body";
     }
-    if (ctx->request.cc.flags & ETG_CC_ONLY_IF_CACHED) {
+    if ((ctx->request.cc.flags & ETG_CC_ONLY_IF_CACHED) && !ctx->observe) {
         return refuse_to_fetch(ctx, r);
     }
     return DECLINED;

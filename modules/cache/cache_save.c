@@ -14,6 +14,7 @@
  */
 #include "modules/cache/cache.h"
 
+#include "lib/field_list.h"
 #include "lib/freshness.h"
 #include "lib/invalidation.h"
 #include "lib/precondition.h"
@@ -34,8 +35,11 @@ static apr_status_t serve_stale(ap_filter_t *f, apr_bucket_brigade *bb);
 static apr_status_t replace(ap_filter_t *f, apr_bucket_brigade *bb);
 static void judge(etg_cache_context *ctx, request_rec *r,
                   const etg_response_view *view);
+static int is_for_nobody_else(const etg_cache_context *ctx);
 static void judge_post(etg_cache_context *ctx, request_rec *r,
                        const etg_response_view *view);
+static int is_as_we_would_ask(const etg_cache_context *ctx,
+                              const request_rec *r);
 static void begin_storing(etg_cache_context *ctx, request_rec *r,
                           const etg_response_view *view);
 static void tell_client(etg_cache_context *ctx, request_rec *r,
@@ -217,7 +221,7 @@ static void judge(etg_cache_context *ctx, request_rec *r,
     }
     if (!save->decision.yes) {
         ctx->status.detail = save->decision.reason;
-        etg_cache_release(ctx, save->decision.uncacheable
+        etg_cache_release(ctx, is_for_nobody_else(ctx)
                                ? ETG_COLLAPSE_NOT_SHAREABLE
                                : ETG_COLLAPSE_NOT_STORED);
         return;
@@ -233,6 +237,15 @@ static void judge(etg_cache_context *ctx, request_rec *r,
     begin_storing(ctx, r, view);
 }
 
+/* Private requests queue apart from the others: that none of them may have
+ * the answer to another is remembered for them alone. */
+static int is_for_nobody_else(const etg_cache_context *ctx)
+{
+    return ctx->save.decision.uncacheable
+        || !etg_may_serve_private(ctx->save.decision.freshness.flags,
+                                  ctx->request.privacy);
+}
+
 /* What a POST returns as the new state of its own URL serves later GETs
  * (RFC 9110 §9.3.3). It is newer than the invalidation the POST has caused. */
 static void judge_post(etg_cache_context *ctx, request_rec *r,
@@ -241,6 +254,7 @@ static void judge_post(etg_cache_context *ctx, request_rec *r,
     etg_response_view after = *view;
 
     if (ctx->server->meta.provider == NULL || r != ctx->first
+        || ctx->key.changed_query || etg_cache_is_bypassed(ctx, r)
         || apr_table_get(r->headers_in, "Host") == NULL) {
         return;
     }
@@ -267,8 +281,8 @@ static void begin_storing(etg_cache_context *ctx, request_rec *r,
 
     if (ctx->plan != ETG_CACHE_FETCH
         && (apr_table_get(view->fields, "Content-Encoding") != NULL
-            || etg_is_conditional(r->headers_in))) {
-        return;                      /* made for this client's own coding */
+            || !is_as_we_would_ask(ctx, r))) {
+        return;                      /* made for this client alone */
     }
     if (length == NULL || !ap_parse_strict_length(&save->expected, length)) {
         save->expected = -1;
@@ -293,6 +307,30 @@ static void begin_storing(etg_cache_context *ctx, request_rec *r,
     save->record.etag = apr_table_get(view->fields, "ETag");
     save->record.last_modified = apr_table_get(view->fields, "Last-Modified");
     ctx->status.stored = 1;
+}
+
+/* Was what the client sent, and we passed on, free of all that a fetch of our
+ * own leaves out? Fields named in Connection are in the key, but the backend
+ * did not get them. */
+static int is_as_we_would_ask(const etg_cache_context *ctx,
+                              const request_rec *r)
+{
+    const char *connection = etg_field_combined(r->headers_in, "Connection",
+                                                r->pool);
+    etg_bytes rest = etg_bytes_of(connection);
+    etg_bytes member;
+
+    while (etg_list_next(&rest, &member)) {
+        if (!etg_bytes_is(member, "close")
+            && !etg_field_is_hop_by_hop(apr_pstrmemdup(
+                   r->pool, (const char *)member.data, member.length))) {
+            return 0;
+        }
+    }
+    return !etg_is_conditional(r->headers_in)
+        && (ctx->dir->ignored_cookies == NULL
+            || ctx->dir->ignored_cookies->nelts == 0
+            || apr_table_get(r->headers_in, "Cookie") == NULL);
 }
 
 /* The response goes on to the client as the backend and the admin made it,

@@ -197,12 +197,14 @@ void etg_cache_make_not_modified(request_rec *r)
 static void drop_applied_filters(request_rec *r)
 {
     ap_filter_t *filter = r->output_filters;
+    /* Ranges are of what the validator names: the stored bytes. */
+    int compress = apr_table_get(r->headers_in, "Range") == NULL;
 
     while (filter != NULL && filter->frec->ftype <= ETG_CACHE_FILTER_TYPE) {
         ap_filter_t *next = filter->next;
 
         if (filter->frec->ftype <= AP_FTYPE_CONTENT_SET
-            ? !is_compressor(filter->frec)
+            ? !compress || !is_compressor(filter->frec)
             : !ap_cstr_casecmp(filter->frec->name, ETG_CACHE_FILTER)) {
             ap_remove_output_filter(filter);
         }
