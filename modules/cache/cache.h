@@ -114,6 +114,7 @@ typedef struct etg_cache_context {
     apr_time_t requested_at;      /* when our fetch was begun */
     etg_store_key collapse_key;
     etg_collapse_ticket ticket;   /* number 0: none */
+    int deferred;                 /* looked up once it is redirected */
     int done;                     /* answered: later redirects are not ours */
     etg_cache_save save;
     etg_cache_status status;

@@ -18,6 +18,8 @@
 #define ROUNDS_MAX 4
 
 static int handle_first(request_rec *r, const etg_cache_dir_conf *dir);
+static int handle_known(etg_cache_context *ctx, request_rec *r);
+static int will_be_redirected(const request_rec *r);
 static int handle_redirected(etg_cache_context *ctx, request_rec *r);
 static int handle_pass(etg_cache_context *ctx, request_rec *r,
                        const char *reason);
@@ -49,14 +51,32 @@ int etg_cache_handler(request_rec *r)
 static int handle_first(request_rec *r, const etg_cache_dir_conf *dir)
 {
     etg_cache_context *ctx = etg_cache_context_make(r, dir);
-    const char *reason;
 
     if (!strcmp(r->method, "PURGE") && dir->purge != ETG_CACHE_PURGE_OFF) {
         return etg_cache_purge(ctx, r);
     }
+    return handle_known(ctx, r);
+}
+
+/* The first request_rec, or that of a redirect that was waited for. */
+static int handle_known(etg_cache_context *ctx, request_rec *r)
+{
+    const char *reason;
+
+    ctx->deferred = will_be_redirected(r);
+    if (ctx->deferred) {
+        return DECLINED;
+    }
     reason = etg_cache_pass_reason(ctx, r);
     return reason != NULL ? handle_pass(ctx, r, reason)
                           : handle_cacheable(ctx, r);
+}
+
+/* mod_rewrite in a directory redirects only in its handler: what it leads to
+ * may have access rules of its own, which are asked before we answer. */
+static int will_be_redirected(const request_rec *r)
+{
+    return r->handler != NULL && !strcmp(r->handler, "redirect-handler");
 }
 
 /* An ErrorDocument's page is nobody's stored response. */
@@ -64,6 +84,9 @@ static int handle_redirected(etg_cache_context *ctx, request_rec *r)
 {
     if (ctx->done || r->status != HTTP_OK) {
         return DECLINED;
+    }
+    if (ctx->deferred) {
+        return handle_known(ctx, r);
     }
     return etg_cache_fetch_redirected(ctx, r);
 }

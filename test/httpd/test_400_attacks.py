@@ -29,6 +29,14 @@ RewriteRule ^/styles/(.*)\\.css$ /styles/$1.css.zipped
         Header set Content-Encoding gzip
     </Files>
 </Directory>
+<Directory "@DOCROOT@/open">
+    RewriteEngine On
+    RewriteRule ^in$ /closed/page.html
+</Directory>
+SetEnvIf X-Key sesame may-enter
+<Location /closed>
+    Require env may-enter
+</Location>
 <Location /b/deflated>
     SetOutputFilter DEFLATE
 </Location>
@@ -178,3 +186,14 @@ def test_attacks_131_a_leader_that_does_not_read(httpd, backend, path, size):
     assert time.monotonic() - begun < 15
     assert backend.hits(path) <= 2
     leader.close()
+
+
+def test_attacks_140_access_rules_behind_a_rewritten_url(httpd):
+    httpd.log.claim("AH01630")
+    httpd.file("closed/page.html", b"secret")
+    httpd.file("open/other.txt", b"not this")
+    key = {"X-Key": "sesame"}
+    assert httpd.get("/open/in", key).body == b"secret"
+    assert httpd.get("/open/in", key).hit
+    response = httpd.get("/open/in")
+    assert response.status == 403 and b"secret" not in response.body
