@@ -115,6 +115,7 @@ typedef struct etg_cache_context {
     etg_store_key collapse_key;
     etg_collapse_ticket ticket;   /* number 0: none */
     int deferred;                 /* looked up once it is redirected */
+    int redirected;               /* by a handler, after the look-up */
     int done;                     /* answered: later redirects are not ours */
     etg_cache_save save;
     etg_cache_status status;

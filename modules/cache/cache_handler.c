@@ -88,6 +88,7 @@ static int handle_redirected(etg_cache_context *ctx, request_rec *r)
     if (ctx->deferred) {
         return handle_known(ctx, r);
     }
+    ctx->redirected = 1;
     return etg_cache_fetch_redirected(ctx, r);
 }
 

@@ -212,6 +212,13 @@ static void judge(etg_cache_context *ctx, request_rec *r,
     }
     etg_storable_decide(&save->decision, &ctx->request, view, &ctx->policy,
                         ctx->pool);
+    if (ctx->redirected) {
+        /* Where a script's Location led may have access rules of its own,
+         * which a hit on the first URL would not ask. */
+        save->decision.yes = 0;
+        save->decision.reason = "redirected";
+        save->decision.uncacheable = 1;
+    }
     if (view->to_head) {
         etg_cache_head_seen(ctx, view);
         return;

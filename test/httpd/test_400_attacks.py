@@ -15,7 +15,8 @@ ETagCache On
 ETagCacheKeyIgnoreQuery utm_*
 ETagCacheIgnoreCookies _ga*
 <Directory "@DOCROOT@">
-    Options +MultiViews
+    Options +MultiViews +ExecCGI
+    AddHandler cgi-script .cgi
     Header set Cache-Control "max-age=60"
     AddEncoding gzip .gz
 </Directory>
@@ -197,3 +198,14 @@ def test_attacks_140_access_rules_behind_a_rewritten_url(httpd):
     assert httpd.get("/open/in", key).hit
     response = httpd.get("/open/in")
     assert response.status == 403 and b"secret" not in response.body
+
+
+def test_attacks_141_access_rules_behind_a_script_s_location(httpd):
+    httpd.log.claim("AH01630")
+    httpd.file("closed/page.html", b"secret")
+    httpd.file("leads.cgi", "#!/bin/sh\n"
+               "printf 'Location: /closed/page.html\\r\\n\\r\\n'\n", 0o755)
+    for _ in range(2):
+        response = httpd.get("/leads.cgi", {"X-Key": "sesame"})
+        assert response.body == b"secret"
+    assert httpd.get("/leads.cgi").status == 403
