@@ -180,12 +180,14 @@ def test_attacks_131_a_leader_that_does_not_read(httpd, backend, path, size):
     backend.on(path, answer(200, FRESH, body))
     leader = httpd.connect(receive_buffer=4096)
     leader.send_request("GET", path)
-    assert leader.read_head().status == 200
+    head = leader.read_head()
+    assert head.status == 200
     begun = time.monotonic()
     assert httpd.get(path).body == body
     # httpd's Timeout, and the wait of a follower, are 30 s.
     assert time.monotonic() - begun < 15
     assert backend.hits(path) <= 2
+    assert leader.read_body(head) == body
     leader.close()
 
 
