@@ -79,7 +79,8 @@ typedef struct etg_cache_save {
     int headers_seen;             /* the first brigade has come by */
     int eos_seen;
     int failed;                   /* error bucket, wrong length, ... */
-    int not_modified;             /* the client gets a 304, we store a 200 */
+    int bodiless;                 /* the client gets a 304 or 412, the store
+                                   * the backend's 200 */
     int client_gone;
     int replaced;                 /* another answer was sent in its place */
     int retry;                    /* a 304 of no use: ask without validators */
@@ -170,8 +171,9 @@ int etg_cache_serve(etg_cache_context *ctx, request_rec *r);
  * DECLINED as above. */
 int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
                          apr_bucket_brigade *bb);
-/* Turns r into the 304 for a stored or just received response. */
-void etg_cache_make_not_modified(request_rec *r);
+/* Turns r into the 304 or 412 (`status`) for a stored or just received
+ * response: no body, nor the fields that speak of one. */
+void etg_cache_make_bodiless(request_rec *r, int status);
 
 /* ---- cache_fetch.c: asking the backend ---- */
 
@@ -189,7 +191,9 @@ void etg_cache_release(etg_cache_context *ctx, etg_collapse_outcome outcome);
 #define ETG_CACHE_FILTER "ETAG_CACHE_SAVE"
 /* After the content filters, before those of the protocol. */
 #define ETG_CACHE_FILTER_TYPE (AP_FTYPE_CONTENT_SET + 1)
+/* Registers the filter (register_hooks). */
 void etg_cache_save_register(void);
+/* Puts it into r's output chain. */
 void etg_cache_save_insert(etg_cache_context *ctx, request_rec *r);
 
 /* ---- cache_revalidate.c: what a 304 or a failure of the backend does ---- */
@@ -207,16 +211,19 @@ void etg_cache_head_seen(etg_cache_context *ctx,
 
 /* ---- cache_write.c: changes of the metastore ---- */
 
-/* Stores ctx->save.record under the key, variant and all. */
+/* Stores `record` under the request's key, as the variant that `spec` (the
+ * response's Vary names) makes it. Hands the end of a collapsed fetch over to
+ * the write: followers are released when it is done. A meta_write result. */
 apr_status_t etg_cache_write_response(etg_cache_context *ctx,
                                       const etg_stored_response *record,
                                       const char *spec);
-/* Marks what is stored under `key` (etg_cache_purge_kind). */
 typedef enum etg_cache_mark {
     ETG_CACHE_MARK_INVALID,       /* validate before any use */
     ETG_CACHE_MARK_SOFT,          /* stale */
     ETG_CACHE_MARK_GONE           /* forget */
 } etg_cache_mark;
+/* Marks what is stored under `key`, and what is being fetched now. Waits at
+ * most `wait`; APR_TIMEUP: not done yet. */
 apr_status_t etg_cache_write_mark(const etg_cache_server_conf *server,
                                   const etg_cache_key *key,
                                   etg_cache_mark mark, apr_time_t now,
@@ -227,6 +234,7 @@ void etg_cache_invalidate_after(etg_cache_context *ctx, request_rec *r,
 
 /* ---- cache_purge.c ---- */
 
+/* Carries out a PURGE, if the client may; a handler's result. */
 int etg_cache_purge(etg_cache_context *ctx, request_rec *r);
 
 #endif

@@ -96,8 +96,8 @@ static apr_status_t take_bucket(etg_cache_context *ctx, ap_filter_t *f,
         store_bytes(ctx, data, length);
     }
     APR_BUCKET_REMOVE(e);
-    if (length > 0 && save->not_modified) {
-        apr_bucket_destroy(e);       /* a 304 has none */
+    if (length > 0 && save->bodiless) {
+        apr_bucket_destroy(e);       /* a 304 or 412 of ours has none */
         return APR_SUCCESS;
     }
     APR_BRIGADE_INSERT_TAIL(out, e);

@@ -358,10 +358,12 @@ static void tell_client(etg_cache_context *ctx, request_rec *r,
             date != NULL ? date : apr_table_get(view->fields, "Date"),
             r->request_time, r->pool);
 
-        ctx->save.not_modified = condition == ETG_PRECONDITION_NOT_MODIFIED;
-    }
-    if (ctx->save.not_modified) {
-        etg_cache_make_not_modified(r);
+        if (condition != ETG_PRECONDITION_PASS) {
+            ctx->save.bodiless = 1;
+            etg_cache_make_bodiless(
+                r, condition == ETG_PRECONDITION_FAILED
+                   ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
+        }
     }
 }
 

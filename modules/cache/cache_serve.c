@@ -68,7 +68,7 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
     }
     set_fields(ctx, r, stored);
     if (condition == ETG_PRECONDITION_NOT_MODIFIED) {
-        etg_cache_make_not_modified(r);
+        etg_cache_make_bodiless(r, HTTP_NOT_MODIFIED);
     }
     else if (stored->has_body || stored->status == HTTP_OK) {
         ap_set_content_length(r, stored->body_length);
@@ -177,7 +177,7 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
     }
 }
 
-void etg_cache_make_not_modified(request_rec *r)
+void etg_cache_make_bodiless(request_rec *r, int status)
 {
     static const char *const of_the_body[] = {
         "Content-Encoding", "Content-Language", "Content-Length",
@@ -188,8 +188,11 @@ void etg_cache_make_not_modified(request_rec *r)
         apr_table_unset(r->headers_out, of_the_body[i]);
     }
     r->content_type = NULL;
-    r->status = HTTP_NOT_MODIFIED;
+    r->status = status;
     r->status_line = NULL;
+    if (status != HTTP_NOT_MODIFIED) {
+        ap_set_content_length(r, 0);
+    }
 }
 
 /* The content filters have done their work when the response was stored; and

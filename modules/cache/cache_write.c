@@ -25,6 +25,14 @@ typedef struct change {
     apr_time_t now;
 } change;
 
+/* The end of a collapsed fetch, handed over to a write. */
+typedef struct turn {
+    etg_collapse *collapse;
+    etg_collapse_ticket ticket;
+} turn;
+
+static void release_with(etg_cache_context *ctx, etg_store_write *write);
+static apr_status_t release_waiting(void *data);
 static etg_store_write *begin_write(const etg_cache_key *key, change **c);
 static apr_status_t put_response(etg_store_write *write, etg_bytes old,
                                  apr_pool_t *scratch, etg_bytes *fresh,
@@ -68,19 +76,45 @@ apr_status_t etg_cache_write_response(etg_cache_context *ctx,
     c->max_rows = ctx->dir->max_variants;
     c->requested_at = final.requested_at;
     c->now = final.received_at;
+    release_with(ctx, write);
     return meta->provider->meta_write(meta->instance, write,
                                       ETG_CACHE_COMMIT_WAIT);
 }
 
+/* Those who wait for this fetch look up when its write is done, and not
+ * before: the store destroys the write's pool after the commit. */
+static void release_with(etg_cache_context *ctx, etg_store_write *write)
+{
+    turn *owed;
+
+    if (ctx->ticket.number == 0) {
+        return;
+    }
+    owed = apr_palloc(write->pool, sizeof(*owed));
+    owed->collapse = ctx->runtime->collapse;
+    owed->ticket = ctx->ticket;
+    ctx->ticket.number = 0;
+    apr_pool_cleanup_register(write->pool, owed, release_waiting,
+                              apr_pool_cleanup_null);
+}
+
+static apr_status_t release_waiting(void *data)
+{
+    turn *owed = data;
+
+    etg_collapse_finish(owed->collapse, &owed->ticket, ETG_COLLAPSE_STORED,
+                        0);
+    return APR_SUCCESS;
+}
+
 static etg_store_write *begin_write(const etg_cache_key *key, change **c)
 {
-    apr_allocator_t *allocator;
     apr_pool_t *pool;
     etg_store_write *write;
 
-    apr_allocator_create(&allocator);
-    apr_pool_create_ex(&pool, NULL, NULL, allocator);
-    apr_allocator_owner_set(allocator, pool);
+    /* Outside the tree of pools: another thread destroys it. Its allocator
+     * is its own, and goes with it. */
+    apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
     write = apr_pcalloc(pool, sizeof(*write));
     *c = apr_pcalloc(pool, sizeof(**c));
     write->pool = pool;
