@@ -14,14 +14,19 @@
 #include <apr_time.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FREE_ROWS_MAX 1000   /* more: a reader pins them, they are no use */
+/* A slot of LMDB's lock file is a cache line, its head two. LMDB makes as
+ * many slots as a longer file has room for, so no more is secured. */
+#define LOCK_FILE_BYTES (ETG_LOCAL_READERS * 64 + 128)
 #define COMPLAIN_EVERY apr_time_from_sec(60)
 
+static int lock_file_secure(const etg_store *store);
 static int environment_open(etg_store *store);
 static int file_is_whole(const etg_store *store);
 static int handles_open(etg_store *store, unsigned int flags);
@@ -145,9 +150,31 @@ int etg_local_may_complain(etg_store *store)
         && atomic_compare_exchange_strong(&store->complained_at, &last, now);
 }
 
+/* LMDB makes its lock file as a hole and maps it: on a full disk the first
+ * touch of a reader's slot would be SIGBUS. Its blocks are secured first, and
+ * before LMDB opens it: closing another descriptor of the file later would
+ * drop the locks that LMDB holds on it. */
+static int lock_file_secure(const etg_store *store)
+{
+    char path[ETG_LOCAL_PATH_BYTES + 32];
+    int failed;
+    int fd;
+    snprintf(path, sizeof(path), "%s/lock.mdb", store->folder);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return errno;
+    }
+    failed = posix_fallocate(fd, 0, LOCK_FILE_BYTES);
+    close(fd);
+    return failed;
+}
+
 static int environment_open(etg_store *store)
 {
-    int rc = mdb_env_create(&store->env);
+    int rc = lock_file_secure(store);
+    if (rc == 0) {
+        rc = mdb_env_create(&store->env);
+    }
     if (rc != MDB_SUCCESS) {
         store->env = NULL;
         return rc;

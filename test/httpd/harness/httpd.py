@@ -169,6 +169,14 @@ def certificate():
     return cert, key
 
 
+def is_running(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class Httpd:
     """One httpd. Fill it with config(), then start() it; it is a client of
     itself through get() and request()."""
@@ -314,6 +322,8 @@ class Httpd:
             except (ProcessLookupError, PermissionError):
                 pass
         self.process.wait()
+        # The last of them closes the listening sockets.
+        poll(lambda: not any(map(is_running, left)), "the end of children")
 
     def restart(self):
         """A full stop and start."""
