@@ -26,6 +26,8 @@
 #include <unistd.h>
 
 #define WALK_SECONDS 5
+#define FREE_PAGES 0      /* LMDB's handle of its free list, for readers */
+#define META_PAGES 2      /* pages 0 and 1 are never free */
 #define EXIT_USABLE 0
 #define EXIT_DAMAGED 3
 #define EXIT_UNUSABLE 4
@@ -37,6 +39,8 @@ static int check_here(etg_store *store);
 static int check_opened(etg_store *store);
 static int become_owner(const etg_store_env *host);
 static int everything_walk(etg_store *store);
+static int free_pages_walk(etg_store *store, MDB_txn *txn);
+static int are_pages(const MDB_val *row, size_t last);
 static int rows_walk(etg_store *store, MDB_txn *txn);
 static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
                          uint64_t *last);
@@ -177,7 +181,10 @@ static int everything_walk(etg_store *store)
     if (rc != MDB_SUCCESS) {
         return rc;
     }
-    rc = rows_walk(store, txn);
+    rc = free_pages_walk(store, txn);
+    if (rc == MDB_SUCCESS) {
+        rc = rows_walk(store, txn);
+    }
     if (rc == MDB_SUCCESS) {
         rc = files_count(store, txn);
     }
@@ -186,6 +193,53 @@ static int everything_walk(etg_store *store)
     }
     mdb_txn_abort(txn);
     return rc;
+}
+
+/* LMDB's own list of pages to write on: whatever stands there, a writer
+ * believes. Each row is a count and as many page numbers. */
+static int free_pages_walk(etg_store *store, MDB_txn *txn)
+{
+    MDB_envinfo info;
+    MDB_cursor *cursor;
+    MDB_val key, data;
+    int rc = mdb_env_info(store->env, &info);
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_cursor_open(txn, FREE_PAGES, &cursor);
+    }
+    if (rc != MDB_SUCCESS) {
+        return rc;
+    }
+    rc = mdb_cursor_get(cursor, &key, &data, MDB_FIRST);
+    while (rc == MDB_SUCCESS) {
+        if (!are_pages(&data, info.me_last_pgno)) {
+            rc = MDB_CORRUPTED;
+            break;
+        }
+        rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
+}
+
+static int are_pages(const MDB_val *row, size_t last)
+{
+    size_t count;
+    if (row->mv_size < sizeof(count)) {
+        return 0;
+    }
+    memcpy(&count, row->mv_data, sizeof(count));
+    if (count > row->mv_size / sizeof(count) - 1) {
+        return 0;
+    }
+    for (size_t i = 1; i <= count; i++) {
+        size_t page;
+        memcpy(&page, (const char *)row->mv_data + i * sizeof(page),
+               sizeof(page));
+        if (page < META_PAGES || page > last) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 static int rows_walk(etg_store *store, MDB_txn *txn)
