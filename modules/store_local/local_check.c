@@ -43,7 +43,7 @@ static int free_pages_walk(etg_store *store, MDB_txn *txn);
 static int are_pages(const MDB_val *row, size_t last);
 static int rows_walk(etg_store *store, MDB_txn *txn);
 static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
-                         uint64_t *last);
+                         apr_time_t end, uint64_t *last);
 static int files_count(etg_store *store, MDB_txn *txn);
 static void files_sweep(etg_store *store, MDB_txn *txn);
 static void orphans_remove(etg_store *store, MDB_txn *txn,
@@ -247,18 +247,20 @@ static int rows_walk(etg_store *store, MDB_txn *txn)
     uint64_t last_record = 0;
     uint64_t last_old = 0;
     uint64_t last_file = 0;
+    apr_time_t end = apr_time_now() + apr_time_from_sec(WALK_SECONDS);
     int rc = database_walk(txn, store->records[ETG_LOCAL_YOUNG],
-                       ETG_LOCAL_ROW_HEAD, &last_record);
+                           ETG_LOCAL_ROW_HEAD, end, &last_record);
     if (rc == MDB_SUCCESS) {
         rc = database_walk(txn, store->records[ETG_LOCAL_OLD],
-                           ETG_LOCAL_ROW_HEAD, &last_old);
+                           ETG_LOCAL_ROW_HEAD, end, &last_old);
     }
     if (rc == MDB_SUCCESS) {
-        rc = database_walk(txn, store->index, ETG_LOCAL_ITEM_BYTES, NULL);
+        rc = database_walk(txn, store->index, ETG_LOCAL_ITEM_BYTES, end,
+                           NULL);
     }
     if (rc == MDB_SUCCESS) {
         rc = database_walk(txn, store->files, sizeof(etg_local_file_row),
-                           &last_file);
+                           end, &last_file);
     }
     /* Sequence numbers are handed out by the control file. */
     if (rc == MDB_SUCCESS
@@ -275,7 +277,7 @@ static int rows_walk(etg_store *store, MDB_txn *txn)
 /* Touches every row, for some seconds at most; `last` set: eight-byte keys in
  * rising order. */
 static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
-                         uint64_t *last)
+                         apr_time_t end, uint64_t *last)
 {
     MDB_cursor *cursor;
     MDB_val key, data;
@@ -284,7 +286,6 @@ static int database_walk(MDB_txn *txn, MDB_dbi dbi, apr_size_t least,
     if (rc != MDB_SUCCESS) {
         return rc;
     }
-    apr_time_t end = apr_time_now() + apr_time_from_sec(WALK_SECONDS);
     MDB_stat known;
     uint64_t rows = 0;
     mdb_stat(txn, dbi, &known);

@@ -23,8 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOCK_TRIES 500
-#define ENTER_TRIES 3000
+#define LOCK_TRIES 1500
+#define ENTER_TRIES 1000
 #define LOCK_TRY_NS 10000000L
 #define FOLDERS_MAX 64
 
@@ -103,6 +103,8 @@ void etg_local_folder_close(etg_store *store)
         }
     }
     etg_local_control_unmap(store);
+    /* Explicitly: a forked process may share the open file, and its lock. */
+    flock(store->in_use_fd, LOCK_UN);
     close(store->in_use_fd);
     store->in_use_fd = -1;
 }
