@@ -19,6 +19,7 @@ class ErrorLog:
     def __init__(self, path):
         self.path = path
         self.offset = 0
+        self.late_claims = []
         self.claims = []
 
     def note(self, text):
@@ -31,6 +32,11 @@ class ErrorLog:
         """Lines that match `pattern` are expected in the present test."""
         self.claims.append(re.compile(pattern))
 
+    def claim_from_now(self, pattern):
+        """The same, but not of what has been written already."""
+        self.late_claims.append((len(self.text().splitlines()),
+                                 re.compile(pattern)))
+
     def text(self, whole=False):
         """What was written since the test began (or ever)."""
         if not self.path.exists():
@@ -40,12 +46,15 @@ class ErrorLog:
             return log.read()
 
     def unclaimed(self):
-        return [line for line in self.text().splitlines()
+        return [line for number, line in enumerate(self.text().splitlines())
                 if WORTH_FAILING.search(line) and not HARMLESS.search(line)
-                and not any(claim.search(line) for claim in self.claims)]
+                and not any(claim.search(line) for claim in self.claims)
+                and not any(number >= start and claim.search(line)
+                            for start, claim in self.late_claims)]
 
     def next_test(self, name):
         self.claims = []
+        self.late_claims = []
         self.offset = (self.path.stat().st_size if self.path.exists()
                        else 0)
         self.note(name)

@@ -300,6 +300,10 @@ class Httpd:
             return
         # mpm_event, when a connection goes idle just as its child ends
         self.log.claim("AH03093")
+        # and the main thread of its children, which at the end closes the
+        # sockets of workers that may be gone (apr_os_sock_get in a core)
+        self.log.claim_from_now(
+            r"AH0005[12]: child pid \d+ exit signal Segmentation fault")
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
