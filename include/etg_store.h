@@ -20,6 +20,21 @@
  * blindly. No call blocks longer than the budget the store was given, except
  * reading a file from a local disk.
  *
+ * Marks. A purge does not walk: it moves a generation, and what was stored
+ * under an earlier one shows as marked when it is next looked up. Each store
+ * keeps a clock of its own that only purges move: 64 bits, the µs since 1970
+ * at the last purge, or one more than the last reading if that is greater, so
+ * that it orders purges whatever the hosts' wall clocks say. Per purge tag it
+ * keeps the clock's readings when the tag was last marked. A response carries
+ * the clock's reading from *before* its fetch began, its moment, and its
+ * tags; it is marked if any of its tags, or everything, was marked after that
+ * moment. A tag whose generation is not known (evicted) counts as marked;
+ * writing a response makes the generation anew. The store keeps moment and
+ * tags beside the response and does the comparing.
+ *
+ * Tiers. A tiered store is a store made of others, nearest first. What a near
+ * tier holds is a copy, trusted for a short time only.
+ *
  * Threads. Every call below `open` may come from any thread of the child.
  *
  * Stores register one etg_store_provider per URI scheme with
@@ -39,7 +54,7 @@
 #include "etg_log.h"
 
 #define ETG_STORE_PROVIDER_GROUP "etg-store"
-#define ETG_STORE_PROVIDER_VERSION "1"
+#define ETG_STORE_PROVIDER_VERSION "2"
 
 #define ETG_STORE_KEY_BYTES 16
 #define ETG_ENTITY_ID_BYTES 32
@@ -81,11 +96,71 @@ typedef struct etg_entity {
     apr_off_t offset;          /* where the body starts in file */
 } etg_entity;
 
-/* The two times before which everything stored counts as purged. */
-typedef struct etg_store_epoch {
-    apr_time_t hard_at;        /* stored at or before: a miss */
-    apr_time_t soft_at;        /* stored at or before: stale */
-} etg_store_epoch;
+/* A purge tag: a hash of the origin and the tag's name. Two names that share
+ * one are purged together, which costs a fetch and nothing else. */
+typedef apr_uint64_t etg_store_tag;
+
+#define ETG_STORE_TAGS_MAX 64        /* per response and per purge */
+#define ETG_STORE_TIERS_MAX 4
+
+/* What a purge has done to a stored response; the strongest wins. */
+typedef enum etg_store_mark {
+    ETG_STORE_MARK_NONE = 0,
+    ETG_STORE_MARK_SOFT,             /* stale, within the rules for stale */
+    ETG_STORE_MARK_INVALID,          /* validate before any use */
+    ETG_STORE_MARK_GONE              /* as if it were not there */
+} etg_store_mark;
+
+/* Readings of the clock, one per tier (a plain store uses the first). Only
+ * the store that gave a moment can read it, and only for writes of the same
+ * primary key. 0: not known; nothing can be stored under it. */
+typedef struct etg_store_moment {
+    apr_uint64_t of[ETG_STORE_TIERS_MAX];
+} etg_store_moment;
+
+/* How far a look-up goes in a tiered store; a plain store has one answer. */
+typedef enum etg_store_depth {
+    ETG_STORE_NEAREST,               /* the first tier that knows, if its copy
+                                      * may still be trusted */
+    ETG_STORE_SHARED                 /* past all copies */
+} etg_store_depth;
+
+/* What a look-up found. */
+typedef struct etg_store_found {
+    etg_store_answer answer;
+    etg_bytes response;              /* HIT: a copy in the caller's pool,
+                                      * 8-byte aligned */
+    etg_store_mark mark;             /* HIT: never ETG_STORE_MARK_GONE */
+    apr_time_t marked_at;            /* about when; 0 if mark is NONE */
+    etg_store_moment moment;         /* HIT or MISS: from before the look-up */
+    const etg_store_tag *tags;       /* HIT: as written, in the caller's
+                                      * pool */
+    unsigned tag_count;
+    apr_time_t expires_at;           /* HIT: the record's, as written, or
+                                      * rounded up to a second */
+    int is_copy;                     /* a farther tier may know better */
+    apr_status_t trouble;            /* why a farther tier was not heard;
+                                      * APR_SUCCESS: there was no need, or it
+                                      * was. A HIT with trouble is marked SOFT
+                                      * at least */
+} etg_store_found;
+
+/* A cluster-wide lease on a key's fetch. */
+typedef struct etg_store_lease {
+    etg_store_key key;
+    apr_uint64_t token;              /* 0: none */
+} etg_store_lease;
+
+typedef enum etg_store_lease_state {
+    ETG_STORE_LEASE_TAKEN,           /* ours: release is owed */
+    ETG_STORE_LEASE_HELD,            /* another's: ask again later */
+    ETG_STORE_LEASE_UNCACHEABLE      /* the last holder's answer cannot be
+                                      * shared: fetch for yourself */
+} etg_store_lease_state;
+
+/* A store that knows that it cannot be reached answers with this at once,
+ * without trying: its breaker is open. */
+#define ETG_STORE_OPEN_BREAKER (APR_OS_START_USERERR + 7001)
 
 /* One named counter or gauge, for status and tests. */
 typedef struct etg_store_counter {
@@ -129,6 +204,12 @@ struct etg_store_write {
     etg_store_key response_key;
     etg_bytes response;        /* data NULL: no response record */
     apr_time_t response_expires_at; /* the store may drop it from then on */
+    etg_store_moment moment;   /* of the look-up before the fetch: a response
+                                * marked since is stored as marked, one of an
+                                * unknown moment (0) is not stored; both are
+                                * APR_SUCCESS */
+    const etg_store_tag *tags; /* the response's, in the pool; no two alike */
+    unsigned tag_count;        /* at most ETG_STORE_TAGS_MAX */
 };
 
 typedef struct etg_store_provider {
@@ -150,13 +231,13 @@ typedef struct etg_store_provider {
      * pchild, which joins the store's threads. */
     apr_status_t (*open)(etg_store *store, apr_pool_t *pchild);
 
-    /* Reads the primary record of `key`, asks `choose`, and reads the
-     * response record that it names, in one consistent view. On HIT
-     * *response is a copy in `p`, 8-byte aligned. */
+    /* Reads the primary record of `key`, asks `choose`, reads the response
+     * record that it names, in one consistent view, and compares its tags'
+     * generations. Fills *found on APR_SUCCESS only. */
     apr_status_t (*meta_lookup)(etg_store *store, const etg_store_key *key,
                                 etg_store_choose *choose, void *baton,
-                                apr_pool_t *p, etg_store_answer *answer,
-                                etg_bytes *response);
+                                etg_store_depth depth, apr_pool_t *p,
+                                etg_store_found *found);
 
     /* Carries out `write`, at the latest when this store's earlier writes
      * (entities included) are done. Waits at most `wait` for the end:
@@ -189,12 +270,28 @@ typedef struct etg_store_provider {
     /* Drops an unfinished body. */
     void (*entity_abandon)(etg_entity_writer *writer);
 
-    /* The namespace's epoch: cheap, read with every look-up. */
-    apr_status_t (*epoch_read)(etg_store *store, etg_store_epoch *epoch);
+    /* Marks whatever carries one of the tags; `count` 0: everything. Waits
+     * at most `wait` for the end: APR_SUCCESS done everywhere, APR_TIMEUP
+     * still to come, anything else: not done, or not everywhere. *moved is
+     * how many generations moved (tags, or 1 for everything), whatever the
+     * result. Constant time per tag and server. */
+    apr_status_t (*mark)(etg_store *store, const etg_store_tag *tags,
+                         unsigned count, etg_store_mark mark,
+                         apr_interval_time_t wait, unsigned *moved);
 
-    /* Moves the epoch forward (never back). */
-    apr_status_t (*epoch_write)(etg_store *store,
-                                const etg_store_epoch *epoch);
+    /* Asks for the lease on `key`. Any status but APR_SUCCESS: the store
+     * cannot say; fetch without. A lease lasts a few seconds, and is renewed
+     * by the store while this process lives, until it is released. NULL here
+     * and below: no other host shares this store. */
+    apr_status_t (*lease_take)(etg_store *store, const etg_store_key *key,
+                               etg_store_lease *lease,
+                               etg_store_lease_state *state);
+
+    /* Gives the lease back once this store's earlier writes are done, and
+     * clears *lease. `is_uncacheable`: those who wait for it on other hosts
+     * hear so for a few seconds. Never blocks. */
+    void (*lease_release)(etg_store *store, etg_store_lease *lease,
+                          int is_uncacheable);
 
     /* All counters, as etg_store_counter rows in `p`. */
     apr_status_t (*counters)(etg_store *store, apr_pool_t *p,

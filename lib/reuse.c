@@ -11,6 +11,8 @@
 #include "lib/freshness.h"
 #include "lib/storable.h"
 
+static apr_time_t soft_mark(const etg_stored_response *stored,
+                            const etg_reuse_marks *marks);
 static int is_marked(const etg_stored_response *stored, apr_time_t mark);
 static void set_verdict(etg_reuse *reuse, etg_reuse_verdict verdict,
                         const char *reason);
@@ -39,23 +41,37 @@ etg_reuse etg_reuse_decide(const etg_stored_response *stored,
                            const etg_request_view *request,
                            const etg_policy *policy, apr_time_t now)
 {
-    int soft_purged = is_marked(stored, marks->soft_purged_at);
+    apr_time_t soft_purged_at = soft_mark(stored, marks);
     etg_reuse reuse = { .age = etg_age_of(stored, now) };
 
     reuse.ttl = etg_lifetime_of(stored, policy) - reuse.age;
-    if (soft_purged) {
-        apr_interval_time_t left = marks->soft_purged_at - now;
+    if (soft_purged_at != 0) {
+        apr_interval_time_t left = soft_purged_at - now;
 
         /* A mark set by a clock ahead of ours is due now. */
         left = left < 0 ? left : 0;
         reuse.ttl = reuse.ttl < left ? reuse.ttl : left;
     }
     if (!is_barred(&reuse, stored, marks, request)) {
-        decide(&reuse, stored, request, policy, soft_purged);
+        decide(&reuse, stored, request, policy, soft_purged_at != 0);
         reuse.stale_on_error = is_usable_on_error(&reuse, stored, request,
                                                   policy);
     }
     return reuse;
+}
+
+/* When the response was made stale, first; 0: it was not. */
+static apr_time_t soft_mark(const etg_stored_response *stored,
+                            const etg_reuse_marks *marks)
+{
+    apr_time_t at = is_marked(stored, marks->soft_purged_at)
+        ? marks->soft_purged_at : 0;
+
+    if (marks->mark != ETG_STORE_MARK_NONE
+        && (at == 0 || marks->marked_at < at)) {
+        at = marks->marked_at > 0 ? marks->marked_at : 1;
+    }
+    return at;
 }
 
 static int is_marked(const etg_stored_response *stored, apr_time_t mark)
@@ -75,14 +91,12 @@ static int is_barred(etg_reuse *reuse, const etg_stored_response *stored,
                      const etg_reuse_marks *marks,
                      const etg_request_view *request)
 {
-    if (is_marked(stored, marks->hard_purged_at)) {
-        set_verdict(reuse, ETG_REUSE_UNUSABLE, "purged");
-    }
-    else if (!etg_may_serve_private(stored->freshness.flags,
+    if (!etg_may_serve_private(stored->freshness.flags,
                                     request->privacy)) {
         set_verdict(reuse, ETG_REUSE_UNUSABLE, "private");
     }
-    else if (is_marked(stored, marks->invalidated_at)) {
+    else if (is_marked(stored, marks->invalidated_at)
+             || marks->mark >= ETG_STORE_MARK_INVALID) {
         set_verdict(reuse, ETG_REUSE_VALIDATE, "invalidated");
     }
     else if (stored->freshness.flags & ETG_FRESH_NO_CACHE) {

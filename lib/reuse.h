@@ -22,20 +22,21 @@ typedef struct etg_reuse {
                                 * listed below; NULL for a plain fresh hit */
 } etg_reuse;
 
-/* What the primary record and the namespace say. 0: never. */
+/* What the primary record says (0: never), and what the store has found. */
 typedef struct etg_reuse_marks {
     apr_time_t invalidated_at; /* must be validated, never served stale */
     apr_time_t soft_purged_at; /* stale from then on; stale rules apply */
-    apr_time_t hard_purged_at; /* unusable */
+    etg_store_mark mark;       /* of the response's tags or the namespace;
+                                * never ETG_STORE_MARK_GONE */
+    apr_time_t marked_at;      /* when that was, about */
 } etg_reuse_marks;
 
 /*
  * Decides; neither allocates nor parses. The tests in their order:
  *
- *   UNUSABLE  "purged"               hard mark
  *   UNUSABLE  "private"              a private request that the response does
  *                                    not permit (etg_may_serve_private)
- *   VALIDATE  "invalidated"          invalidation mark
+ *   VALIDATE  "invalidated"          invalidated_at, or the store's mark
  *   VALIDATE  "no-cache"             the response says so
  *   VALIDATE  "request-no-cache"     allow_reload (Pragma counts as well)
  *   FRESH     "collapsed"            the request waited for a fetch, and this
@@ -50,9 +51,10 @@ typedef struct etg_reuse_marks {
  *   STALE     "request-max-stale"    allow_revalidate
  *   VALIDATE  "soft-purged", "stale"
  *
- * Marks compare with stored->requested_at: what was requested at or before a
- * mark is hit by it. After a soft mark a response has been stale since the
- * mark, if not longer. stale_on_error holds while the response is fresh (a
+ * The primary's marks compare with stored->requested_at: what was requested
+ * at or before a mark is hit by it. The store has compared its own. After a
+ * soft mark a response has been stale since the mark, if not longer.
+ * stale_on_error holds while the response is fresh (a
  * request asked for validation), and past expiry for etg_error_window or
  * etg_revalidate_window, or for what a request's own stale-if-error says if
  * allow_revalidate; never with no-cache, when invalidated or unusable, and

@@ -64,6 +64,8 @@ typedef struct etg_cache_lookup {
     const char *spec;             /* newest Vary names, or "" */
     int is_vary_miss;             /* there are variants; none fits */
     int failed;                   /* the store could not answer */
+    int is_copy;                  /* a farther tier may know better */
+    etg_store_moment moment;      /* the store's, from before our fetch */
 } etg_cache_lookup;
 
 typedef enum etg_cache_plan {
@@ -159,7 +161,10 @@ void etg_cache_trace(etg_cache_context *ctx, const char *word);
 /* ---- cache_lookup.c ---- */
 
 /* Looks the request up and decides; fills ctx->found. */
-void etg_cache_look_up(etg_cache_context *ctx, apr_time_t now);
+void etg_cache_look_up(etg_cache_context *ctx, etg_store_depth depth,
+                       apr_time_t now);
+/* A store's failure as a token for Cache-Status detail=. */
+const char *etg_cache_store_trouble(apr_status_t rv);
 
 /* ---- cache_serve.c: answers from the store ---- */
 

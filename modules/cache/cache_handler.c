@@ -24,6 +24,8 @@ static int handle_redirected(etg_cache_context *ctx, request_rec *r);
 static int handle_pass(etg_cache_context *ctx, request_rec *r,
                        const char *reason);
 static int handle_cacheable(etg_cache_context *ctx, request_rec *r);
+static void look_up(etg_cache_context *ctx, apr_time_t now);
+static int is_usable(const etg_cache_context *ctx);
 static int answer_from_store(etg_cache_context *ctx, request_rec *r);
 static int refuse_to_fetch(etg_cache_context *ctx, request_rec *r);
 static int plan_fetch(etg_cache_context *ctx, request_rec *r);
@@ -107,8 +109,7 @@ static int handle_cacheable(etg_cache_context *ctx, request_rec *r)
         etg_collapse_role role;
         int rv;
 
-        etg_cache_look_up(ctx, round == 0 ? r->request_time
-                                          : apr_time_now());
+        look_up(ctx, round == 0 ? r->request_time : apr_time_now());
         rv = answer_from_store(ctx, r);
         if (rv != DECLINED) {
             return rv;
@@ -145,14 +146,29 @@ static int handle_cacheable(etg_cache_context *ctx, request_rec *r)
     return plan_fetch(ctx, r);
 }
 
+/* A copy that does not do is asked for again where it came from: another host
+ * may have refreshed it there. */
+static void look_up(etg_cache_context *ctx, apr_time_t now)
+{
+    etg_cache_look_up(ctx, ETG_STORE_NEAREST, now);
+    if (ctx->found.is_copy && !is_usable(ctx)) {
+        etg_cache_look_up(ctx, ETG_STORE_SHARED, now);
+    }
+}
+
+static int is_usable(const etg_cache_context *ctx)
+{
+    return ctx->found.stored != NULL
+        && (ctx->found.reuse.verdict == ETG_REUSE_FRESH
+            || ctx->found.reuse.verdict == ETG_REUSE_STALE);
+}
+
 static int answer_from_store(etg_cache_context *ctx, request_rec *r)
 {
     const etg_cache_lookup *found = &ctx->found;
     int rv;
 
-    if (found->stored != NULL && !ctx->observe
-        && (found->reuse.verdict == ETG_REUSE_FRESH
-            || found->reuse.verdict == ETG_REUSE_STALE)) {
+    if (!ctx->observe && is_usable(ctx)) {
         ctx->status.hit = !ctx->status.collapsed;
         ctx->status.has_ttl = 1;
         ctx->status.ttl = found->reuse.ttl;

@@ -17,33 +17,39 @@ static apr_status_t choose(void *baton, etg_bytes primary,
 static void keep_primary(etg_cache_context *ctx, const etg_primary *primary);
 static int is_ours(const etg_cache_context *ctx, const chooser *c,
                    const etg_stored_response *stored);
-static void read_epoch(etg_cache_context *ctx);
 
-void etg_cache_look_up(etg_cache_context *ctx, apr_time_t now)
+void etg_cache_look_up(etg_cache_context *ctx, etg_store_depth depth,
+                       apr_time_t now)
 {
     const etg_cache_store *meta = &ctx->server->meta;
     etg_cache_lookup *found = &ctx->found;
     chooser c = { .ctx = ctx };
-    etg_store_answer answer = ETG_STORE_MISS;
-    etg_bytes record = { NULL, 0 };
+    etg_store_found answer = { .answer = ETG_STORE_MISS };
     etg_stored_response *stored;
     apr_status_t rv;
 
     memset(found, 0, sizeof(*found));
     found->spec = "";
-    read_epoch(ctx);
     rv = meta->provider->meta_lookup(meta->instance, &ctx->key.hash, choose,
-                                     &c, ctx->pool, &answer, &record);
+                                     &c, depth, ctx->pool, &answer);
     if (rv != APR_SUCCESS) {
         found->failed = 1;
-        ctx->status.detail = "store-down";
+        ctx->status.detail = etg_cache_store_trouble(rv);
         return;
     }
-    if (answer != ETG_STORE_HIT) {
+    found->moment = answer.moment;
+    found->is_copy = answer.is_copy;
+    if (answer.trouble != APR_SUCCESS) {
+        ctx->status.detail = etg_cache_store_trouble(answer.trouble);
+    }
+    if (answer.answer != ETG_STORE_HIT) {
         return;
     }
+    found->marks.mark = answer.mark;
+    found->marks.marked_at = answer.marked_at;
     stored = apr_palloc(ctx->pool, sizeof(*stored));
-    if (etg_stored_response_unpack(record, ctx->pool, stored) != APR_SUCCESS
+    if (etg_stored_response_unpack(answer.response, ctx->pool, stored)
+        != APR_SUCCESS
         || !is_ours(ctx, &c, stored)) {
         return;
     }
@@ -52,15 +58,12 @@ void etg_cache_look_up(etg_cache_context *ctx, apr_time_t now)
                                     &ctx->policy, now);
 }
 
-static void read_epoch(etg_cache_context *ctx)
+const char *etg_cache_store_trouble(apr_status_t rv)
 {
-    const etg_cache_store *meta = &ctx->server->meta;
-    etg_store_epoch epoch = { 0, 0 };
-
-    if (meta->provider->epoch_read(meta->instance, &epoch) == APR_SUCCESS) {
-        ctx->found.marks.hard_purged_at = epoch.hard_at;
-        ctx->found.marks.soft_purged_at = epoch.soft_at;
+    if (rv == ETG_STORE_OPEN_BREAKER) {
+        return "store-breaker-open";
     }
+    return APR_STATUS_IS_TIMEUP(rv) ? "store-timeout" : "store-down";
 }
 
 static apr_status_t choose(void *baton, etg_bytes record, etg_store_key *next)
@@ -93,9 +96,7 @@ static void keep_primary(etg_cache_context *ctx, const etg_primary *primary)
     etg_cache_lookup *found = &ctx->found;
 
     found->marks.invalidated_at = primary->invalidated_at;
-    if (primary->purged_at > found->marks.soft_purged_at) {
-        found->marks.soft_purged_at = primary->purged_at;
-    }
+    found->marks.soft_purged_at = primary->purged_at;
     if (primary->row_count > 0) {
         const char *spec = primary->specs[primary->rows[0].spec];
 

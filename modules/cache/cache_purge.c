@@ -73,11 +73,11 @@ static int purge_url(etg_cache_context *ctx, request_rec *r, int hard)
 static int purge_all(etg_cache_context *ctx, request_rec *r, int hard)
 {
     const etg_cache_store *meta = &ctx->server->meta;
-    etg_store_epoch epoch = { 0, apr_time_now() };
-    apr_status_t rv;
+    unsigned moved = 0;
+    apr_status_t rv = meta->provider->mark(
+        meta->instance, NULL, 0,
+        hard ? ETG_STORE_MARK_GONE : ETG_STORE_MARK_SOFT, PURGE_WAIT, &moved);
 
-    epoch.hard_at = hard ? epoch.soft_at : 0;
-    rv = meta->provider->epoch_write(meta->instance, &epoch);
     ap_log_rerror(APLOG_MARK, APLOG_NOTICE, rv, r,
                   ETGLOGNO(0121) "purged (%s): the whole of %s",
                   hard ? "hard" : "soft", meta->uri);

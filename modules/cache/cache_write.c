@@ -20,6 +20,9 @@ typedef struct change {
     etg_primary_row row;
     unsigned max_rows;
     apr_time_t requested_at;
+    int is_fetched;               /* after a look-up that saw these marks: */
+    apr_time_t invalidated_at;
+    apr_time_t purged_at;
     /* a mark */
     etg_cache_mark mark;
     apr_time_t now;
@@ -42,7 +45,10 @@ static apr_status_t put_mark(etg_store_write *write, etg_bytes old,
                              apr_time_t *expires_at);
 static int read_primary(const change *c, etg_bytes old, apr_pool_t *scratch,
                         etg_primary *primary);
+static int is_outrun(const change *c, const etg_primary *primary);
 static apr_time_t last_expiry(const etg_primary *primary);
+static apr_time_t mark_time(const change *c, const etg_primary *primary,
+                            apr_time_t last);
 
 apr_status_t etg_cache_write_response(etg_cache_context *ctx,
                                       const etg_stored_response *record,
@@ -66,6 +72,7 @@ apr_status_t etg_cache_write_response(etg_cache_context *ctx,
     }
     write->update = put_response;
     write->response_expires_at = etg_keep_until(&final, &ctx->policy);
+    write->moment = ctx->found.moment;
     c->spec = apr_pstrdup(write->pool, spec);
     c->row.vary = final.vary;
     c->row.received_at = final.received_at;
@@ -75,6 +82,9 @@ apr_status_t etg_cache_write_response(etg_cache_context *ctx,
         ? apr_pstrdup(write->pool, final.etag) : NULL;
     c->max_rows = ctx->dir->max_variants;
     c->requested_at = final.requested_at;
+    c->is_fetched = ctx->plan == ETG_CACHE_FETCH;
+    c->invalidated_at = ctx->found.marks.invalidated_at;
+    c->purged_at = ctx->found.marks.soft_purged_at;
     c->now = final.received_at;
     release_with(ctx, write);
     return meta->provider->meta_write(meta->instance, write,
@@ -147,8 +157,7 @@ static apr_status_t put_response(etg_store_write *write, etg_bytes old,
     if (!read_primary(c, old, scratch, &primary)) {
         etg_primary_init(&primary, c->key, c->key_length, c->now, 0);
     }
-    else if (primary.invalidated_at >= c->requested_at
-             || primary.purged_at >= c->requested_at) {
+    else if (is_outrun(c, &primary)) {
         return APR_EGENERAL;      /* begun before the write or the purge */
     }
     rv = etg_primary_put(&primary, c->spec, &c->row, c->max_rows, c->now,
@@ -160,6 +169,18 @@ static apr_status_t put_response(etg_store_write *write, etg_bytes old,
                      primary.generation, &c->row.vary);
     *expires_at = last_expiry(&primary);
     return etg_primary_pack(&primary, scratch, fresh);
+}
+
+/* Was the key marked since the fetch began? Marks are another host's times;
+ * that they have moved is certain where clocks differ. */
+static int is_outrun(const change *c, const etg_primary *primary)
+{
+    if (c->is_fetched) {
+        return primary->invalidated_at != c->invalidated_at
+            || primary->purged_at != c->purged_at;
+    }
+    return primary->invalidated_at >= c->requested_at
+        || primary->purged_at >= c->requested_at;
 }
 
 /* A mark stays as long as fetches that began before it may still come. */
@@ -210,13 +231,29 @@ static apr_status_t put_mark(etg_store_write *write, etg_bytes old,
                          known ? primary.generation : 0);
     }
     if (c->mark == ETG_CACHE_MARK_SOFT) {
-        primary.purged_at = c->now;
+        primary.purged_at = mark_time(c, &primary, primary.purged_at);
     }
     else {
-        primary.invalidated_at = c->now;
+        primary.invalidated_at = mark_time(c, &primary,
+                                           primary.invalidated_at);
     }
     *expires_at = last_expiry(&primary);
     return etg_primary_pack(&primary, scratch, fresh);
+}
+
+/* Later than everything stored, and than the last mark, whatever the clocks
+ * of those who stored it. */
+static apr_time_t mark_time(const change *c, const etg_primary *primary,
+                            apr_time_t last)
+{
+    apr_time_t at = c->now > last ? c->now : last + 1;
+
+    for (unsigned i = 0; i < primary->row_count; i++) {
+        if (primary->rows[i].received_at > at) {
+            at = primary->rows[i].received_at;
+        }
+    }
+    return at;
 }
 
 void etg_cache_invalidate_after(etg_cache_context *ctx, request_rec *r,

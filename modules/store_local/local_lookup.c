@@ -28,9 +28,10 @@ static apr_status_t entity_read_packed(etg_store *store,
 
 apr_status_t etg_local_meta_lookup(etg_store *store, const etg_store_key *key,
                                    etg_store_choose *choose, void *baton,
-                                   apr_pool_t *p, etg_store_answer *answer,
-                                   etg_bytes *response)
+                                   etg_store_depth depth, apr_pool_t *p,
+                                   etg_store_found *result)
 {
+    (void)depth;
     etg_local_reader *reader;
     etg_local_row primary;
     etg_store_key next;
@@ -49,18 +50,23 @@ apr_status_t etg_local_meta_lookup(etg_store *store, const etg_store_key *key,
         rc = etg_local_row_response(store, reader->txn, reader->index,
                                     &primary, &next, &found);
     }
+    unsigned char *copy = NULL;
     if (rc == MDB_SUCCESS) {
-        unsigned char *copy = apr_palloc(p, found.length + 1);
+        copy = apr_palloc(p, found.length + 1);
         memcpy(copy, found.data, found.length);
-        response->data = copy;
-        response->length = found.length;
     }
     etg_local_read_end(reader);
     if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
         etg_local_count_add(store, ETG_LOCAL_FAILED_READS, 1);
         return etg_local_env_status(store, rc);
     }
-    *answer = rc == MDB_SUCCESS ? ETG_STORE_HIT : ETG_STORE_MISS;
+    memset(result, 0, sizeof(*result));
+    result->moment.of[0] = 1;
+    if (rc == MDB_SUCCESS) {
+        result->answer = ETG_STORE_HIT;
+        result->response.data = copy;
+        result->response.length = found.length;
+    }
     if (rc == MDB_SUCCESS) {
         etg_local_mark_hit(store, etg_local_key_hash(key));
         if (primary.second.data == NULL

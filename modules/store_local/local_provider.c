@@ -25,10 +25,9 @@ static const char *local_configure(etg_store **store, const char *uri,
                                    apr_pool_t *pconf);
 static apr_status_t local_prepare(etg_store *store, apr_pool_t *pconf);
 static apr_status_t local_open(etg_store *store, apr_pool_t *pchild);
-static apr_status_t local_epoch_read(etg_store *store,
-                                     etg_store_epoch *epoch);
-static apr_status_t local_epoch_write(etg_store *store,
-                                      const etg_store_epoch *epoch);
+static apr_status_t local_mark(etg_store *store, const etg_store_tag *tags,
+                               unsigned count, etg_store_mark mark,
+                               apr_interval_time_t wait, unsigned *moved);
 static apr_status_t dir_make(const etg_store *store);
 static apr_status_t dir_give(etg_store *store);
 static apr_status_t folder_open(etg_store *store);
@@ -47,8 +46,7 @@ const etg_store_provider etg_local_provider = {
     .entity_append = etg_local_entity_append,
     .entity_finish = etg_local_entity_finish,
     .entity_abandon = etg_local_entity_abandon,
-    .epoch_read = local_epoch_read,
-    .epoch_write = local_epoch_write,
+    .mark = local_mark,
     .counters = etg_local_counters
 };
 
@@ -178,32 +176,15 @@ static apr_status_t local_open(etg_store *store, apr_pool_t *pchild)
     return APR_SUCCESS;
 }
 
-static apr_status_t local_epoch_read(etg_store *store, etg_store_epoch *epoch)
+static apr_status_t local_mark(etg_store *store, const etg_store_tag *tags,
+                               unsigned count, etg_store_mark mark,
+                               apr_interval_time_t wait, unsigned *moved)
 {
-    if (!etg_local_is_up(store)) {
-        return APR_EGENERAL;
-    }
-    epoch->hard_at = atomic_load(&store->control->hard_at);
-    epoch->soft_at = atomic_load(&store->control->soft_at);
-    return APR_SUCCESS;
-}
-
-static void raise_to(_Atomic int64_t *time, int64_t at)
-{
-    int64_t now = atomic_load(time);
-    while (now < at && !atomic_compare_exchange_weak(time, &now, at)) {
-    }
-}
-
-static apr_status_t local_epoch_write(etg_store *store,
-                                      const etg_store_epoch *epoch)
-{
-    if (!etg_local_is_up(store)) {
-        return APR_EGENERAL;
-    }
-    raise_to(&store->control->hard_at, epoch->hard_at);
-    raise_to(&store->control->soft_at, epoch->soft_at);
-    return APR_SUCCESS;
+    (void)tags;
+    (void)mark;
+    (void)wait;
+    *moved = count == 0 ? 1 : count;
+    return etg_local_is_up(store) ? APR_SUCCESS : APR_EGENERAL;
 }
 
 /* Folders above it are everybody's to search, as mkdir -p makes them. */

@@ -502,8 +502,8 @@ int etg_local_is_up(const etg_store *store);
 
 apr_status_t etg_local_meta_lookup(etg_store *store, const etg_store_key *key,
                                    etg_store_choose *choose, void *baton,
-                                   apr_pool_t *p, etg_store_answer *answer,
-                                   etg_bytes *response);
+                                   etg_store_depth depth, apr_pool_t *p,
+                                   etg_store_found *found);
 apr_status_t etg_local_meta_write(etg_store *store, etg_store_write *write,
                                   apr_interval_time_t wait);
 apr_status_t etg_local_entity_read(etg_store *store, const etg_entity_id *id,

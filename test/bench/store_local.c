@@ -104,11 +104,11 @@ static void *reader(void *data)
     double began = now_ns();
     for (uint32_t i = 0; i < READS; i++) {
         etg_store_key key = key_of(i * 7919 % ENTRIES, 'p');
-        etg_store_answer answer = ETG_STORE_MISS;
-        etg_bytes response;
+        etg_store_found found = { .answer = ETG_STORE_MISS };
         apr_pool_clear(p);
-        local->meta_lookup(store, &key, choose, NULL, p, &answer, &response);
-        misses += answer == ETG_STORE_MISS;
+        local->meta_lookup(store, &key, choose, NULL, ETG_STORE_NEAREST, p,
+                           &found);
+        misses += found.answer == ETG_STORE_MISS;
     }
     double between = now_ns();
     for (uint32_t i = 0; i < READS; i++) {

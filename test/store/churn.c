@@ -201,14 +201,15 @@ static int get(uint32_t object)
     const etg_store_provider *local = &etg_local_provider;
     etg_store_key key = key_of(object, 'p');
     etg_store_answer answer = ETG_STORE_MISS;
-    etg_bytes response;
+    etg_store_found found = { .answer = ETG_STORE_MISS };
     etg_entity entity;
     apr_pool_clear(p);
-    if (local->meta_lookup(store, &key, choose, NULL, p, &answer, &response)
-        != APR_SUCCESS || answer != ETG_STORE_HIT) {
+    if (local->meta_lookup(store, &key, choose, NULL, ETG_STORE_NEAREST, p,
+                           &found) != APR_SUCCESS
+        || found.answer != ETG_STORE_HIT) {
         return 0;
     }
-    const response_text *text = (const response_text *)response.data;
+    const response_text *text = (const response_text *)found.response.data;
     if (text->object != object) {
         printf("FAILED: foreign record for object %u\n", object);
         failures++;

@@ -90,14 +90,13 @@ static apr_status_t choose_none(void *baton, etg_bytes primary,
 static void a_choice_of_none_is_a_miss(void)
 {
     etg_store_key key = rig_key(1, 'p');
-    etg_store_answer answer = ETG_STORE_HIT;
-    etg_bytes response;
+    etg_store_found found = { .answer = ETG_STORE_HIT };
     apr_size_t seen = 0;
     ck_assert_int_eq(rig_put(&rig, 1, 0, 100, WAIT), APR_SUCCESS);
     ck_assert_int_eq(tested->meta_lookup(rig.store, &key, choose_none, &seen,
-                                         rig.p, &answer, &response),
+                                         ETG_STORE_NEAREST, rig.p, &found),
                      APR_SUCCESS);
-    ck_assert_int_eq(answer, ETG_STORE_MISS);
+    ck_assert_int_eq(found.answer, ETG_STORE_MISS);
     ck_assert_uint_eq(seen, ETG_STORE_KEY_BYTES);
 }
 
@@ -113,13 +112,13 @@ static apr_status_t choose_missing(void *baton, etg_bytes primary,
 static void a_choice_that_is_not_there_is_a_miss(void)
 {
     etg_store_key key = rig_key(1, 'p');
-    etg_store_answer answer = ETG_STORE_HIT;
-    etg_bytes response;
+    etg_store_found found = { .answer = ETG_STORE_HIT };
     ck_assert_int_eq(rig_put(&rig, 1, 0, 100, WAIT), APR_SUCCESS);
     ck_assert_int_eq(tested->meta_lookup(rig.store, &key, choose_missing,
-                                         NULL, rig.p, &answer, &response),
+                                         NULL, ETG_STORE_NEAREST, rig.p,
+                                         &found),
                      APR_SUCCESS);
-    ck_assert_int_eq(answer, ETG_STORE_MISS);
+    ck_assert_int_eq(found.answer, ETG_STORE_MISS);
 }
 
 typedef struct count_update {
@@ -182,11 +181,12 @@ static apr_status_t choose_nine(void *baton, etg_bytes primary,
 static etg_store_answer nine(apr_size_t *primary_length, etg_bytes *response)
 {
     etg_store_key key = rig_key(9, 'p');
-    etg_store_answer answer = ETG_STORE_MISS;
+    etg_store_found found = { .answer = ETG_STORE_MISS };
     ck_assert_int_eq(tested->meta_lookup(rig.store, &key, choose_nine,
-                                         primary_length, rig.p, &answer,
-                                         response), APR_SUCCESS);
-    return answer;
+                                         primary_length, ETG_STORE_NEAREST,
+                                         rig.p, &found), APR_SUCCESS);
+    *response = found.response;
+    return found.answer;
 }
 
 static void an_update_sees_what_the_one_before_wrote(void)
@@ -372,21 +372,6 @@ static void a_handed_out_body_outlives_its_neighbours(void)
     apr_pool_destroy(p);
 }
 
-static void the_epoch_moves_forward_only(void)
-{
-    etg_store_epoch epoch = { 1, 1 };
-    etg_store_epoch later = { 1000, 2000 };
-    etg_store_epoch earlier = { 500, 3000 };
-    ck_assert_int_eq(tested->epoch_read(rig.store, &epoch), APR_SUCCESS);
-    ck_assert_int_eq(epoch.hard_at, 0);
-    ck_assert_int_eq(epoch.soft_at, 0);
-    ck_assert_int_eq(tested->epoch_write(rig.store, &later), APR_SUCCESS);
-    ck_assert_int_eq(tested->epoch_write(rig.store, &earlier), APR_SUCCESS);
-    ck_assert_int_eq(tested->epoch_read(rig.store, &epoch), APR_SUCCESS);
-    ck_assert_int_eq(epoch.hard_at, 1000);
-    ck_assert_int_eq(epoch.soft_at, 3000);
-}
-
 static void the_counters_have_names(void)
 {
     apr_array_header_t *rows;
@@ -462,7 +447,6 @@ static const struct {
     CASE(an_abandoned_body_is_not_stored),
     CASE(a_body_is_readable_before_metadata_that_follows),
     CASE(a_handed_out_body_outlives_its_neighbours),
-    CASE(the_epoch_moves_forward_only),
     CASE(the_counters_have_names),
     CASE(threads_read_and_write_at_once)
 };

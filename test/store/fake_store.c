@@ -20,7 +20,6 @@ struct etg_store {
     apr_hash_t *records;
     apr_hash_t *bodies;
     pthread_mutex_t lock;
-    etg_store_epoch epoch;
     int down;
 };
 
@@ -76,13 +75,16 @@ static void table_set(etg_store *store, apr_hash_t *table, const void *key,
 static apr_status_t fake_meta_lookup(etg_store *store,
                                      const etg_store_key *key,
                                      etg_store_choose *choose, void *baton,
-                                     apr_pool_t *p, etg_store_answer *answer,
-                                     etg_bytes *response)
+                                     etg_store_depth depth, apr_pool_t *p,
+                                     etg_store_found *result)
 {
     etg_store_key next;
+    (void)depth;
     if (store->down) {
         return APR_EGENERAL;
     }
+    memset(result, 0, sizeof(*result));
+    result->moment.of[0] = 1;
     pthread_mutex_lock(&store->lock);
     etg_bytes *found = apr_hash_get(store->records, key, sizeof(*key));
     if (found != NULL && choose(baton, *found, &next) == APR_SUCCESS) {
@@ -91,10 +93,10 @@ static apr_status_t fake_meta_lookup(etg_store *store,
     else {
         found = NULL;
     }
-    *answer = found != NULL ? ETG_STORE_HIT : ETG_STORE_MISS;
     if (found != NULL) {
-        response->data = apr_pmemdup(p, found->data, found->length);
-        response->length = found->length;
+        result->answer = ETG_STORE_HIT;
+        result->response.data = apr_pmemdup(p, found->data, found->length);
+        result->response.length = found->length;
     }
     pthread_mutex_unlock(&store->lock);
     return APR_SUCCESS;
@@ -210,21 +212,14 @@ static void fake_entity_abandon(etg_entity_writer *writer)
     writer->bytes->nelts = 0;
 }
 
-static apr_status_t fake_epoch_read(etg_store *store, etg_store_epoch *epoch)
+static apr_status_t fake_mark(etg_store *store, const etg_store_tag *tags,
+                              unsigned count, etg_store_mark mark,
+                              apr_interval_time_t wait, unsigned *moved)
 {
-    *epoch = store->epoch;
-    return store->down ? APR_EGENERAL : APR_SUCCESS;
-}
-
-static apr_status_t fake_epoch_write(etg_store *store,
-                                     const etg_store_epoch *epoch)
-{
-    if (epoch->hard_at > store->epoch.hard_at) {
-        store->epoch.hard_at = epoch->hard_at;
-    }
-    if (epoch->soft_at > store->epoch.soft_at) {
-        store->epoch.soft_at = epoch->soft_at;
-    }
+    (void)tags;
+    (void)mark;
+    (void)wait;
+    *moved = count == 0 ? 1 : count;
     return store->down ? APR_EGENERAL : APR_SUCCESS;
 }
 
@@ -250,8 +245,7 @@ const etg_store_provider etg_fake_provider = {
     .entity_append = fake_entity_append,
     .entity_finish = fake_entity_finish,
     .entity_abandon = fake_entity_abandon,
-    .epoch_read = fake_epoch_read,
-    .epoch_write = fake_epoch_write,
+    .mark = fake_mark,
     .counters = fake_counters
 };
 

@@ -241,12 +241,14 @@ apr_status_t rig_get(store_rig *rig, unsigned int n, etg_store_answer *answer,
                      unsigned int *version)
 {
     etg_store_key key = rig_key(n, 'p');
-    etg_bytes response = { NULL, 0 };
+    etg_store_found found = { .answer = ETG_STORE_MISS };
     unsigned int found_n, found_version;
     apr_pool_clear(rig->p);
     apr_status_t rv = rig->provider->meta_lookup(rig->store, &key, choose,
-                                                 NULL, rig->p, answer,
-                                                 &response);
+                                                 NULL, ETG_STORE_NEAREST,
+                                                 rig->p, &found);
+    etg_bytes response = found.response;
+    *answer = found.answer;
     if (rv != APR_SUCCESS || *answer != ETG_STORE_HIT) {
         return rv;
     }

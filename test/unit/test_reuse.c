@@ -243,25 +243,31 @@ START_TEST(marks_hit_what_was_requested_before_or_at_them)
         int stale_on_error;
         apr_interval_time_t ttl;
     } cases[] = {
-        { { 0, 0, 0 }, 5, ETG_REUSE_FRESH, NULL, 1, 55 },
-        { { NOW - 1, NOW - 1, NOW - 1 }, 5, ETG_REUSE_FRESH, NULL, 1, 55 },
-        { { NOW, 0, 0 }, 5, ETG_REUSE_VALIDATE, "invalidated", 0, 55 },
-        { { NOW + SECOND, 0, 0 }, 70, ETG_REUSE_VALIDATE, "invalidated", 0,
+        { { 0 }, 5, ETG_REUSE_FRESH, NULL, 1, 55 },
+        { { NOW - 1, NOW - 1 }, 5, ETG_REUSE_FRESH, NULL, 1, 55 },
+        { { NOW, 0 }, 5, ETG_REUSE_VALIDATE, "invalidated", 0, 55 },
+        { { NOW + SECOND, 0 }, 70, ETG_REUSE_VALIDATE, "invalidated", 0,
           -10 },
-        { { 0, NOW, 0 }, 5, ETG_REUSE_VALIDATE, "soft-purged", 1, -5 },
-        { { 0, NOW + 3 * SECOND, 0 }, 5, ETG_REUSE_VALIDATE, "soft-purged",
+        { { 0, NOW }, 5, ETG_REUSE_VALIDATE, "soft-purged", 1, -5 },
+        { { 0, NOW + 3 * SECOND }, 5, ETG_REUSE_VALIDATE, "soft-purged",
           1, -2 },
-        { { 0, NOW + 3 * SECOND, 0 }, 33, ETG_REUSE_VALIDATE, "soft-purged",
+        { { 0, NOW + 3 * SECOND }, 33, ETG_REUSE_VALIDATE, "soft-purged",
           0, -30 },
-        { { 0, NOW + 9 * SECOND, 0 }, 70, ETG_REUSE_VALIDATE, "soft-purged",
+        { { 0, NOW + 9 * SECOND }, 70, ETG_REUSE_VALIDATE, "soft-purged",
           0, -61 },
-        { { 0, NOW + 69 * SECOND, 0 }, 70, ETG_REUSE_VALIDATE,
+        { { 0, NOW + 69 * SECOND }, 70, ETG_REUSE_VALIDATE,
           "soft-purged", 1, -10 },
-        { { 0, NOW + 9 * SECOND, 0 }, 5, ETG_REUSE_VALIDATE, "soft-purged",
+        { { 0, NOW + 9 * SECOND }, 5, ETG_REUSE_VALIDATE, "soft-purged",
           1, 0 },
-        { { 0, 0, NOW }, 5, ETG_REUSE_UNUSABLE, "purged", 0, 55 },
-        { { NOW, NOW, NOW }, 5, ETG_REUSE_UNUSABLE, "purged", 0, -5 },
-        { { NOW, NOW, 0 }, 5, ETG_REUSE_VALIDATE, "invalidated", 0, -5 },
+        { { 0, 0, ETG_STORE_MARK_SOFT, NOW }, 5, ETG_REUSE_VALIDATE,
+          "soft-purged", 1, -5 },
+        { { 0, 0, ETG_STORE_MARK_SOFT, NOW - 9 * SECOND }, 5,
+          ETG_REUSE_VALIDATE, "soft-purged", 1, -14 },
+        { { 0, NOW, ETG_STORE_MARK_SOFT, NOW + SECOND }, 5,
+          ETG_REUSE_VALIDATE, "soft-purged", 1, -5 },
+        { { 0, 0, ETG_STORE_MARK_INVALID, NOW }, 5, ETG_REUSE_VALIDATE,
+          "invalidated", 0, -5 },
+        { { NOW, NOW }, 5, ETG_REUSE_VALIDATE, "invalidated", 0, -5 },
     };
     etg_stored_response stored = stored_of(0);
     etg_policy policy = policy_of(ON_ERROR);
@@ -309,20 +315,21 @@ START_TEST(who_waited_for_a_fetch_may_have_its_response_once)
         etg_reuse_verdict verdict;
         const char *reason;
     } cases[] = {
-        { 0, { 0, 0, 0 }, NOW - 5, "", ETG_REUSE_FRESH, "collapsed" },
-        { 0, { 0, 0, 0 }, NOW, "", ETG_REUSE_FRESH, "collapsed" },
-        { ETG_FRESH_MUST_REVALIDATE, { 0, 0, 0 }, NOW - 5, "",
+        { 0, { 0 }, NOW - 5, "", ETG_REUSE_FRESH, "collapsed" },
+        { 0, { 0 }, NOW, "", ETG_REUSE_FRESH, "collapsed" },
+        { ETG_FRESH_MUST_REVALIDATE, { 0 }, NOW - 5, "",
           ETG_REUSE_FRESH, "collapsed" },
-        { 0, { 0, 0, 0 }, NOW - 5, "Cache-Control: max-age=0",
+        { 0, { 0 }, NOW - 5, "Cache-Control: max-age=0",
           ETG_REUSE_FRESH, "collapsed" },
-        { 0, { 0, 0, 0 }, NOW + 5, "", ETG_REUSE_VALIDATE, "stale" },
+        { 0, { 0 }, NOW + 5, "", ETG_REUSE_VALIDATE, "stale" },
         { ETG_FRESH_NO_CACHE, { 0, 0, 0 }, NOW - 5, "", ETG_REUSE_VALIDATE,
           "no-cache" },
-        { 0, { 0, 0, 0 }, NOW - 5, "Cache-Control: no-cache",
+        { 0, { 0 }, NOW - 5, "Cache-Control: no-cache",
           ETG_REUSE_VALIDATE, "request-no-cache" },
         { 0, { NOW, 0, 0 }, NOW - 5, "", ETG_REUSE_VALIDATE, "invalidated" },
         { 0, { 0, NOW, 0 }, NOW - 5, "", ETG_REUSE_VALIDATE, "soft-purged" },
-        { 0, { 0, 0, NOW }, NOW - 5, "", ETG_REUSE_UNUSABLE, "purged" },
+        { 0, { 0, 0, ETG_STORE_MARK_SOFT, NOW }, NOW - 5, "",
+          ETG_REUSE_VALIDATE, "soft-purged" },
     };
 
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
