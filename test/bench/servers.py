@@ -60,6 +60,7 @@ def descendants(root):
 class Server:
     name = None
     tls = True
+    beside = None           # the name of the row that this one is meant to beat
 
     def __init__(self, world):
         self.world = world
@@ -129,8 +130,16 @@ class Server:
 
     def cpu_seconds(self):
         """User and system time of all its processes so far."""
+        return self.seconds_of(self.processes())
+
+    def daemon_seconds(self):
+        """What of that is a memcached's."""
+        return 0
+
+    @staticmethod
+    def seconds_of(pids):
         ticks = 0
-        for pid in self.processes():
+        for pid in pids:
             try:
                 fields = stat_fields(pid)
             except OSError:
@@ -259,10 +268,11 @@ class ConstantDeflate(Constant):
 
 class Etagere(Httpd):
     name = "etagere"
+    stores = ("etag_store_local",)
 
     def own_modules(self):
         found = []
-        for name in ("etag_cache", "etag_store_local"):
+        for name in ("etag_cache",) + self.stores:
             path = os.path.join(self.world.build, ".libs",
                                 "mod_%s.so" % name)
             if not os.path.exists(path):
@@ -270,11 +280,14 @@ class Etagere(Httpd):
             found.append((name, path))
         return found
 
+    def store_uri(self):
+        return "local:%s?size=256M" % os.path.join(self.folder, "store")
+
     def own_config(self):
-        store = os.path.join(self.folder, "store")
         return ("ETagCache On\n"
-                "ETagCacheMetaStore local:%s?size=256M\n"
-                'ETagCacheOverride "public, max-age=86400"\n' % store)
+                "ETagCacheMetaStore %s\n"
+                'ETagCacheOverride "public, max-age=86400"\n'
+                % self.store_uri())
 
 
 class EtagereDeflate(Etagere):
@@ -301,6 +314,115 @@ class CacheDisk(Httpd):
         if os.geteuid() == 0:
             shutil.chown(root, "www-data", "www-data")
         return "CacheEnable disk /\nCacheRoot %s\n" % root
+
+
+class Memcached:
+    """The stock daemon, on the servers' core, with a core's worth of memory
+    of its own."""
+
+    def __init__(self, world, socket_path=None):
+        self.world, self.socket_path = world, socket_path
+        self.port = None if socket_path else free_port()
+        self.process = None
+
+    def start(self):
+        command = [needed("memcached"), "-m", "256"]
+        if os.geteuid() == 0:
+            command += ["-u", "www-data"]
+        if self.socket_path:
+            command += ["-s", self.socket_path, "-a", "700"]
+        else:
+            command += ["-l", "127.0.0.1", "-p", str(self.port), "-U", "0"]
+        core = self.world.server_core
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+        deadline = time.monotonic() + PATIENCE
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Unavailable("memcached did not start")
+            time.sleep(0.05)
+
+    def answers(self):
+        family, address = ((socket.AF_UNIX, self.socket_path)
+                           if self.socket_path
+                           else (socket.AF_INET, ("127.0.0.1", self.port)))
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(address)
+                return True
+            except OSError:
+                return False
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(PATIENCE)
+
+
+class OverMemcached(Httpd):
+    """An httpd with a memcached of its own, whose CPU time counts as its."""
+    over_socket = False
+
+    def __init__(self, world):
+        super().__init__(world)
+        # A short path: a socket's may not be long.
+        path = os.path.join(self.folder, "m") if self.over_socket else None
+        if path and os.geteuid() == 0:
+            shutil.chown(self.folder, "www-data", "www-data")
+        self.memcached = Memcached(world, path)
+
+    def start(self):
+        self.memcached.start()
+        super().start()
+
+    def stop(self):
+        super().stop()
+        self.memcached.stop()
+
+    def processes(self):
+        return super().processes() | {self.memcached.process.pid}
+
+    def daemon_seconds(self):
+        return self.seconds_of({self.memcached.process.pid})
+
+
+class CacheSocacheMemcache(OverMemcached):
+    name = "mod_cache_socache+memcache"
+    modules = ("cache", "cache_socache", "socache_memcache")
+
+    def own_config(self):
+        return ("CacheEnable socache /\n"
+                "CacheSocache memcache:127.0.0.1:%d\n" % self.memcached.port)
+
+
+class EtagereMemcached(Etagere, OverMemcached):
+    name = "etagere+memcached"
+    beside = CacheSocacheMemcache.name
+    stores = Etagere.stores + ("etag_store_memcached",)
+
+    def store_uri(self):
+        return "memcached://127.0.0.1:%d/hit" % self.memcached.port
+
+
+class EtagereMemcachedSocket(EtagereMemcached):
+    name = "etagere+memcached-socket"
+    over_socket = True
+
+    def store_uri(self):
+        return "memcached://%s/hit" % self.memcached.socket_path
+
+
+class EtagereTiers(EtagereMemcached):
+    name = "etagere+tiers"
+
+    def store_uri(self):
+        return "%s %s" % (Etagere.store_uri(self), super().store_uri())
 
 
 class Nginx(Server):
@@ -369,3 +491,5 @@ backend default {{ .host = "127.0.0.1"; .port = "{backend}"; }}
 
 ALL = (Constant, Etagere, ConstantDeflate, EtagereDeflate, CacheSocache,
        CacheDisk, Nginx, Varnish)
+OVER_MEMCACHED = (CacheSocacheMemcache, EtagereMemcached,
+                  EtagereMemcachedSocket, EtagereTiers)
