@@ -35,7 +35,16 @@
 
 typedef enum etg_record_kind {
     ETG_RECORD_PRIMARY = 'p',
-    ETG_RECORD_RESPONSE = 'r'
+    ETG_RECORD_RESPONSE = 'r',
+    /* What a shared store writes around them and beside them. */
+    ETG_RECORD_ITEM_PRIMARY = 'P',
+    ETG_RECORD_ITEM_RESPONSE = 'R',
+    ETG_RECORD_ITEM_CLOCK = 'C',
+    ETG_RECORD_ITEM_MARKS = 'T',
+    ETG_RECORD_ITEM_BODY = 'B',
+    ETG_RECORD_ITEM_MANIFEST = 'M',
+    ETG_RECORD_ITEM_CHUNK = 'K',
+    ETG_RECORD_ITEM_LEASE = 'L'
 } etg_record_kind;
 
 typedef struct etg_record_writer {

@@ -41,6 +41,9 @@
 #define ETG_MEMCACHED_SINGLE_MAX 1000000u
 #define ETG_MEMCACHED_CHUNK_BYTES 500000u
 
+/* A manifest with shorter chunks is damaged: it would make too many. */
+#define ETG_MEMCACHED_CHUNK_MIN 65536u
+
 /* The longest body. What claims to be longer is damaged. */
 #define ETG_MEMCACHED_BODY_MAX (APR_UINT64_C(1) << 30)
 
