@@ -116,6 +116,8 @@ typedef enum etg_store_mark {
  * primary key. 0: not known; nothing can be stored under it. */
 typedef struct etg_store_moment {
     apr_uint64_t of[ETG_STORE_TIERS_MAX];
+    apr_time_t at;                   /* a tiered store's own: when it asked,
+                                      * by this host's clock; else 0 */
 } etg_store_moment;
 
 /* How far a look-up goes in a tiered store; a plain store has one answer. */
