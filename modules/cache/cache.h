@@ -65,6 +65,7 @@ typedef struct etg_cache_lookup {
     int is_vary_miss;             /* there are variants; none fits */
     int failed;                   /* the store could not answer */
     int is_copy;                  /* a farther tier may know better */
+    apr_status_t trouble;         /* why a farther tier was not heard */
     etg_store_moment moment;      /* the store's, from before our fetch */
 } etg_cache_lookup;
 
@@ -117,6 +118,7 @@ typedef struct etg_cache_context {
     apr_time_t requested_at;      /* when our fetch was begun */
     etg_store_key collapse_key;
     etg_collapse_ticket ticket;   /* number 0: none */
+    etg_store_lease lease;        /* the same among hosts; token 0: none */
     int deferred;                 /* looked up once it is redirected */
     int redirected;               /* by a handler, after the look-up */
     int done;                     /* answered: later redirects are not ours */
@@ -188,7 +190,8 @@ int etg_cache_fetch(etg_cache_context *ctx, request_rec *r);
 int etg_cache_fetch_redirected(etg_cache_context *ctx, request_rec *r);
 /* Puts the client's own request fields back. */
 void etg_cache_restore_fields(etg_cache_context *ctx, request_rec *r);
-/* Ends the collapsed fetch, if this request leads one. */
+/* Ends the collapsed fetch, if this request leads one, on this host and among
+ * hosts. */
 void etg_cache_release(etg_cache_context *ctx, etg_collapse_outcome outcome);
 
 /* ---- cache_save.c: the filter that stores what goes by ---- */

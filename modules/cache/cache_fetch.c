@@ -11,6 +11,7 @@
 
 #include "lib/invalidation.h"
 #include "lib/validation.h"
+#include "modules/cache/cache_cluster.h"
 #include "modules/glue/request_view.h"
 
 static void end_response(const etg_cache_context *ctx, request_rec *r,
@@ -203,6 +204,7 @@ static void say_status(etg_cache_context *ctx, request_rec *r, int status)
 
 void etg_cache_release(etg_cache_context *ctx, etg_collapse_outcome outcome)
 {
+    etg_cache_cluster_release(ctx, outcome);
     if (ctx->ticket.number != 0) {
         etg_collapse_finish(ctx->runtime->collapse, &ctx->ticket, outcome,
                             ETG_CACHE_UNCACHEABLE_FOR);

@@ -12,6 +12,7 @@
 
 #include "lib/precondition.h"
 #include "modules/cache/cache.h"
+#include "modules/cache/cache_cluster.h"
 #include "modules/glue/request_view.h"
 
 /* Looking up, waiting for another's fetch and looking up again has an end. */
@@ -24,6 +25,7 @@ static int handle_redirected(etg_cache_context *ctx, request_rec *r);
 static int handle_pass(etg_cache_context *ctx, request_rec *r,
                        const char *reason);
 static int handle_cacheable(etg_cache_context *ctx, request_rec *r);
+static etg_collapse_role join(etg_cache_context *ctx);
 static void look_up(etg_cache_context *ctx, apr_time_t now);
 static int is_usable(const etg_cache_context *ctx);
 static int answer_from_store(etg_cache_context *ctx, request_rec *r);
@@ -128,8 +130,7 @@ static int handle_cacheable(etg_cache_context *ctx, request_rec *r)
             ctx->plan = ETG_CACHE_FETCH_PLAIN;
             return etg_cache_fetch(ctx, r);
         }
-        role = etg_collapse_join(ctx->runtime->collapse, &ctx->collapse_key,
-                                 ctx->dir->collapse_wait, &ctx->ticket);
+        role = join(ctx);
         if (role == ETG_COLLAPSE_UNCACHEABLE
             || role == ETG_COLLAPSE_ALONE) {
             break;
@@ -146,12 +147,26 @@ static int handle_cacheable(etg_cache_context *ctx, request_rec *r)
     return plan_fetch(ctx, r);
 }
 
+/* Joins the fetch of the key on this host and, leading here, among hosts. */
+static etg_collapse_role join(etg_cache_context *ctx)
+{
+    apr_time_t began = apr_time_now();
+    etg_collapse_role role = etg_collapse_join(ctx->runtime->collapse,
+                                               &ctx->collapse_key,
+                                               ctx->dir->collapse_wait,
+                                               &ctx->ticket);
+
+    return role == ETG_COLLAPSE_LEAD
+        ? etg_cache_cluster_join(ctx, began) : role;
+}
+
 /* A copy that does not do is asked for again where it came from: another host
  * may have refreshed it there. */
 static void look_up(etg_cache_context *ctx, apr_time_t now)
 {
     etg_cache_look_up(ctx, ETG_STORE_NEAREST, now);
-    if (ctx->found.is_copy && !is_usable(ctx)) {
+    if (ctx->found.is_copy && ctx->found.trouble == APR_SUCCESS
+        && !is_usable(ctx)) {
         etg_cache_look_up(ctx, ETG_STORE_SHARED, now);
     }
 }
@@ -205,6 +220,7 @@ static int plan_fetch(etg_cache_context *ctx, request_rec *r)
     const etg_cache_lookup *found = &ctx->found;
     int has_range = apr_table_get(r->headers_in, "Range") != NULL;
 
+    ctx->status.collapsed = 0;       /* what was waited for does not do */
     if (found->stored != NULL
         && found->reuse.verdict == ETG_REUSE_UNUSABLE) {
         ctx->found.stored = NULL;

@@ -39,6 +39,7 @@ void etg_cache_look_up(etg_cache_context *ctx, etg_store_depth depth,
     }
     found->moment = answer.moment;
     found->is_copy = answer.is_copy;
+    found->trouble = answer.trouble;
     if (answer.trouble != APR_SUCCESS) {
         ctx->status.detail = etg_cache_store_trouble(answer.trouble);
     }
