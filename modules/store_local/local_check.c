@@ -247,6 +247,7 @@ static int rows_walk(etg_store *store, MDB_txn *txn)
     uint64_t last_record = 0;
     uint64_t last_old = 0;
     uint64_t last_file = 0;
+    uint64_t last_mark = 0;
     apr_time_t end = apr_time_now() + apr_time_from_sec(WALK_SECONDS);
     int rc = database_walk(txn, store->records[ETG_LOCAL_YOUNG],
                            ETG_LOCAL_ROW_HEAD, end, &last_record);
@@ -262,13 +263,22 @@ static int rows_walk(etg_store *store, MDB_txn *txn)
         rc = database_walk(txn, store->files, sizeof(etg_local_file_row),
                            end, &last_file);
     }
-    /* Sequence numbers are handed out by the control file. */
+    if (rc == MDB_SUCCESS) {
+        rc = database_walk(txn, store->tags,
+                           ETG_LOCAL_PURGES * sizeof(uint64_t), end, NULL);
+    }
+    if (rc == MDB_SUCCESS) {
+        rc = database_walk(txn, store->tag_order, sizeof(uint64_t), end,
+                           &last_mark);
+    }
+    /* Sequence numbers and readings are handed out by the control file. */
     if (rc == MDB_SUCCESS
         && (last_record > atomic_load(&store->control->record_seq)
             || (last_old & (ETG_LOCAL_ROW_OLD - 1))
                > atomic_load(&store->control->record_seq)
             || (last_file & (ETG_LOCAL_FILE_OLD - 1))
-               > atomic_load(&store->control->file_seq))) {
+               > atomic_load(&store->control->file_seq)
+            || last_mark > atomic_load(&store->control->reading))) {
         rc = MDB_CORRUPTED;
     }
     return rc;

@@ -170,6 +170,7 @@ static int head_write(int fd, const etg_local_geometry *geometry)
     head.head_bytes = sizeof(head);
     head.geometry = *geometry;
     etg_local_boot_id(head.boot_id);
+    atomic_store(&head.reading, (uint64_t)apr_time_now());
     ssize_t n = pwrite(fd, &head, sizeof(head), 0);
     if (n != (ssize_t)sizeof(head)) {
         return n < 0 ? errno : ENOSPC;
@@ -190,7 +191,8 @@ static etg_local_verdict judge(const etg_store *store,
                sizeof(store->geometry)) != 0) {
         return ETG_LOCAL_OTHER_SIZE;
     }
-    if (atomic_load(&control->damaged) != 0) {
+    if (atomic_load(&control->damaged) != 0
+        || atomic_load(&control->reading) == 0) {
         return ETG_LOCAL_DAMAGED;
     }
     etg_local_boot_id(boot_id);

@@ -16,10 +16,10 @@ apr_status_t etg_local_counters(etg_store *store, apr_pool_t *p,
     static const char *const names[ETG_LOCAL_COUNTS] = {
         "evicted_records", "evicted_bodies", "evicted_files", "kept_records",
         "kept_bodies", "dropped_writes", "failed_reads", "damaged_bodies",
-        "recycled_segments"
+        "recycled_segments", "evicted_tags"
     };
     etg_local_reader *reader;
-    MDB_stat records, old_records, index, files;
+    MDB_stat records, old_records, index, files, tags;
     apr_status_t rv = etg_local_read_begin(store, &reader);
     if (rv != APR_SUCCESS) {
         return rv;
@@ -29,6 +29,7 @@ apr_status_t etg_local_counters(etg_store *store, apr_pool_t *p,
     records.ms_entries += old_records.ms_entries;
     mdb_stat(reader->txn, store->index, &index);
     mdb_stat(reader->txn, store->files, &files);
+    mdb_stat(reader->txn, store->tags, &tags);
     uint64_t pages = 0;
     int rc = etg_local_env_used_pages(store, reader->txn, &pages);
     etg_local_read_end(reader);
@@ -36,12 +37,13 @@ apr_status_t etg_local_counters(etg_store *store, apr_pool_t *p,
         return etg_local_env_status(store, rc);
     }
     etg_local_control *control = store->control;
-    apr_array_header_t *made = apr_array_make(p, 20,
+    apr_array_header_t *made = apr_array_make(p, 24,
                                               sizeof(etg_store_counter));
     row_add(made, "size", store->geometry.size);
     row_add(made, "records", records.ms_entries);
     row_add(made, "bodies", index.ms_entries - records.ms_entries);
     row_add(made, "files", files.ms_entries);
+    row_add(made, "purged_tags", tags.ms_entries);
     row_add(made, "metadata_bytes", pages * 4096);
     row_add(made, "metadata_limit", store->geometry.map_bytes);
     row_add(made, "packed_bytes", packed_bytes(store));

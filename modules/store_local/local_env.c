@@ -180,7 +180,7 @@ static int environment_open(etg_store *store)
         return rc;
     }
     mdb_env_set_maxreaders(store->env, ETG_LOCAL_READERS);
-    mdb_env_set_maxdbs(store->env, 4);
+    mdb_env_set_maxdbs(store->env, 6);
     mdb_env_set_mapsize(store->env, store->geometry.map_bytes);
     return mdb_env_open(store->env, store->folder, MDB_NOTLS | MDB_NOSYNC,
                         0600);
@@ -229,6 +229,13 @@ static int handles_open(etg_store *store, unsigned int flags)
     if (rc == MDB_SUCCESS) {
         rc = mdb_dbi_open(txn, "files", flags | MDB_INTEGERKEY,
                           &store->files);
+    }
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_dbi_open(txn, "tags", flags | MDB_INTEGERKEY, &store->tags);
+    }
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_dbi_open(txn, "tag-order", flags | MDB_INTEGERKEY,
+                          &store->tag_order);
     }
     if (rc != MDB_SUCCESS) {
         mdb_txn_abort(txn);

@@ -5,6 +5,8 @@
  */
 #include "local_store.h"
 
+#include <apr_strings.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,10 @@ typedef struct drop_job {
     uint64_t place;
 } drop_job;
 
+static apr_status_t moment_read(etg_store *store, etg_store_moment *moment,
+                                etg_local_reader **reader);
+static void hit_make(etg_store_found *found,
+                     const etg_local_response *response, apr_pool_t *p);
 static apr_status_t entity_try(etg_store *store, const etg_entity_id *id,
                                uint64_t length, apr_pool_t *p,
                                uint64_t *place, etg_entity *found);
@@ -35,8 +41,9 @@ apr_status_t etg_local_meta_lookup(etg_store *store, const etg_store_key *key,
     etg_local_reader *reader;
     etg_local_row primary;
     etg_store_key next;
-    etg_bytes found = { NULL, 0 };
-    apr_status_t rv = etg_local_read_begin(store, &reader);
+    etg_local_response response;
+    etg_store_found found = { .answer = ETG_STORE_MISS };
+    apr_status_t rv = moment_read(store, &found.moment, &reader);
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -48,32 +55,28 @@ apr_status_t etg_local_meta_lookup(etg_store *store, const etg_store_key *key,
     }
     if (rc == MDB_SUCCESS) {
         rc = etg_local_row_response(store, reader->txn, reader->index,
-                                    &primary, &next, &found);
+                                    &primary, &next, &response);
     }
-    unsigned char *copy = NULL;
     if (rc == MDB_SUCCESS) {
-        copy = apr_palloc(p, found.length + 1);
-        memcpy(copy, found.data, found.length);
+        rc = etg_local_purge_compare(store, reader->txn, &response,
+                                     &found.mark, &found.marked_at);
+    }
+    if (rc == MDB_SUCCESS) {
+        hit_make(&found, &response, p);
     }
     etg_local_read_end(reader);
     if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
         etg_local_count_add(store, ETG_LOCAL_FAILED_READS, 1);
         return etg_local_env_status(store, rc);
     }
-    memset(result, 0, sizeof(*result));
-    result->moment.of[0] = 1;
-    if (rc == MDB_SUCCESS) {
-        result->answer = ETG_STORE_HIT;
-        result->response.data = copy;
-        result->response.length = found.length;
-    }
-    if (rc == MDB_SUCCESS) {
+    if (found.answer == ETG_STORE_HIT) {
         etg_local_mark_hit(store, etg_local_key_hash(key));
         if (primary.second.data == NULL
             || memcmp(&primary.second_key, &next, sizeof(next)) != 0) {
             etg_local_mark_hit(store, etg_local_key_hash(&next));
         }
     }
+    *result = found;
     return APR_SUCCESS;
 }
 
@@ -106,6 +109,40 @@ apr_status_t etg_local_entity_read(etg_store *store, const etg_entity_id *id,
     }
     etg_local_count_add(store, ETG_LOCAL_FAILED_READS, 1);
     return rv;
+}
+
+/* The clock is read before the view is taken. */
+static apr_status_t moment_read(etg_store *store, etg_store_moment *moment,
+                                etg_local_reader **reader)
+{
+    if (!etg_local_is_up(store)) {
+        return APR_EGENERAL;
+    }
+    moment->of[0] = atomic_load(&store->control->reading);
+    return etg_local_read_begin(store, reader);
+}
+
+/* Copies out of the map, unless it is gone. */
+static void hit_make(etg_store_found *found,
+                     const etg_local_response *response, apr_pool_t *p)
+{
+    if (found->mark == ETG_STORE_MARK_GONE) {
+        found->mark = ETG_STORE_MARK_NONE;
+        found->marked_at = 0;
+        return;
+    }
+    apr_size_t length = response->bytes.length;
+    unsigned char *copy = apr_palloc(p, length + 1);
+    memcpy(copy, response->bytes.data, length);
+    found->answer = ETG_STORE_HIT;
+    found->response.data = copy;
+    found->response.length = length;
+    found->expires_at = apr_time_from_sec((apr_time_t)response->expires_s);
+    found->tag_count = response->tag_count;
+    if (response->tag_count > 0) {
+        found->tags = apr_pmemdup(p, response->tags, response->tag_count
+                                                     * sizeof(*found->tags));
+    }
 }
 
 /* APR_NOTFOUND: no such body. APR_INCOMPLETE: the index says there is one,

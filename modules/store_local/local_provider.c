@@ -25,9 +25,6 @@ static const char *local_configure(etg_store **store, const char *uri,
                                    apr_pool_t *pconf);
 static apr_status_t local_prepare(etg_store *store, apr_pool_t *pconf);
 static apr_status_t local_open(etg_store *store, apr_pool_t *pchild);
-static apr_status_t local_mark(etg_store *store, const etg_store_tag *tags,
-                               unsigned count, etg_store_mark mark,
-                               apr_interval_time_t wait, unsigned *moved);
 static apr_status_t dir_make(const etg_store *store);
 static apr_status_t dir_give(etg_store *store);
 static apr_status_t folder_open(etg_store *store);
@@ -46,7 +43,7 @@ const etg_store_provider etg_local_provider = {
     .entity_append = etg_local_entity_append,
     .entity_finish = etg_local_entity_finish,
     .entity_abandon = etg_local_entity_abandon,
-    .mark = local_mark,
+    .mark = etg_local_purge,
     .counters = etg_local_counters
 };
 
@@ -174,17 +171,6 @@ static apr_status_t local_open(etg_store *store, apr_pool_t *pchild)
     etg_log_write(&store->host->log, ETG_LOG_INFO, 0,
                   ETGLOGNO(0314) "local store: using %s", store->folder);
     return APR_SUCCESS;
-}
-
-static apr_status_t local_mark(etg_store *store, const etg_store_tag *tags,
-                               unsigned count, etg_store_mark mark,
-                               apr_interval_time_t wait, unsigned *moved)
-{
-    (void)tags;
-    (void)mark;
-    (void)wait;
-    *moved = count == 0 ? 1 : count;
-    return etg_local_is_up(store) ? APR_SUCCESS : APR_EGENERAL;
 }
 
 /* Folders above it are everybody's to search, as mkdir -p makes them. */

@@ -8,10 +8,13 @@
  * whole pages. A row holds one record or, in the usual case of one response
  * per key, a primary record with the response written last, in one piece:
  *
- *   0   key, 16        single row: the record follows
+ *   0   key, 16
  *   16  expiry, seconds
- *   20  length of the first record, with PAIR set if a second follows
- *   24  pair only: key of the response, 16; its expiry, 4
+ *   20  length of the first record: 24 bits; how many tags: 7; PAIR
+ *   24  moment of the response that is in the row; 0 if there is none
+ *   32  pair only: key of the response, 16; its expiry, 4
+ *       the response's tags, 8 each
+ *       the first record, then the second
  *
  * That saves a row and an index item per entry and makes a look-up one
  * search. A response that is pushed out of its pair by another variant gets a
@@ -33,9 +36,10 @@
 
 #define ROWS_MAX 64
 #define YOUNG_SHARE 4           /* of the map: a quarter */
-#define HEAD_BYTES 24
 #define PAIR_BYTES 20
 #define PAIR 0x80000000u
+#define TAGS_SHIFT 24
+#define LENGTH_MASK 0xffffffu
 
 typedef struct probe {
     etg_store *store;
@@ -83,19 +87,29 @@ int etg_local_row_find(etg_store *store, MDB_txn *txn, MDB_cursor *index,
 
 int etg_local_row_response(etg_store *store, MDB_txn *txn, MDB_cursor *index,
                            const etg_local_row *primary,
-                           const etg_store_key *key, etg_bytes *response)
+                           const etg_store_key *key,
+                           etg_local_response *response)
 {
     etg_local_row alone;
+    const etg_local_row *row = primary;
     if (primary->second.data != NULL
         && memcmp(&primary->second_key, key, sizeof(*key)) == 0) {
-        *response = primary->second;
-        return MDB_SUCCESS;
+        response->bytes = primary->second;
+        response->expires_s = primary->second_expires_s;
     }
-    int rc = etg_local_row_find(store, txn, index, key, &alone);
-    if (rc == MDB_SUCCESS) {
-        *response = alone.first;
+    else {
+        int rc = etg_local_row_find(store, txn, index, key, &alone);
+        if (rc != MDB_SUCCESS) {
+            return rc;
+        }
+        row = &alone;
+        response->bytes = alone.first;
+        response->expires_s = alone.first_expires_s;
     }
-    return rc;
+    response->moment = row->moment;
+    response->tags = row->tags;
+    response->tag_count = row->tag_count;
+    return MDB_SUCCESS;
 }
 
 int etg_local_record_write(etg_local_batch *batch, etg_store_write *write)
@@ -166,7 +180,7 @@ static int is_row(void *baton, uint64_t place)
     MDB_val row;
     if (mdb_get(sought->txn, sought->store->records[age_of(place)], &key,
                 &row) != MDB_SUCCESS
-        || row.mv_size < HEAD_BYTES
+        || row.mv_size < ETG_LOCAL_ROW_HEAD
         || memcmp(row.mv_data, sought->key->bytes, ETG_STORE_KEY_BYTES)
            != 0) {
         return 0;
@@ -178,27 +192,34 @@ static int is_row(void *baton, uint64_t place)
 static int row_parse(const MDB_val *bytes, etg_local_row *row)
 {
     const unsigned char *at = bytes->mv_data;
-    apr_size_t head = HEAD_BYTES;
+    apr_size_t head = ETG_LOCAL_ROW_HEAD;
     uint32_t length;
-    if (bytes->mv_size < HEAD_BYTES) {
+    if (bytes->mv_size < ETG_LOCAL_ROW_HEAD) {
         return 0;
     }
     row->bytes = bytes->mv_size;
     memcpy(&row->key, at, sizeof(row->key));
     memcpy(&row->first_expires_s, at + 16, 4);
     memcpy(&length, at + 20, 4);
+    memcpy(&row->moment, at + 24, 8);
     row->second.data = NULL;
     row->second.length = 0;
-    if ((length & PAIR) != 0) {
+    int is_pair = (length & PAIR) != 0;
+    if (is_pair) {
         head += PAIR_BYTES;
     }
-    length &= ~PAIR;
-    if (bytes->mv_size < head || bytes->mv_size - head < length) {
+    row->tags = at + head;
+    row->tag_count = (length & ~PAIR) >> TAGS_SHIFT;
+    head += row->tag_count * sizeof(etg_store_tag);
+    length &= LENGTH_MASK;
+    if (row->tag_count > ETG_STORE_TAGS_MAX
+        || bytes->mv_size < head || bytes->mv_size - head < length) {
         return 0;
     }
-    if (head > HEAD_BYTES) {
-        memcpy(&row->second_key, at + 24, sizeof(row->second_key));
-        memcpy(&row->second_expires_s, at + 40, 4);
+    if (is_pair) {
+        memcpy(&row->second_key, at + ETG_LOCAL_ROW_HEAD,
+               sizeof(row->second_key));
+        memcpy(&row->second_expires_s, at + ETG_LOCAL_ROW_HEAD + 16, 4);
         row->second.data = at + head + length;
         row->second.length = bytes->mv_size - head - length;
     }
@@ -242,9 +263,14 @@ static int record_change(etg_local_batch *batch, etg_store_write *write,
     if (old != NULL && old->second.data != NULL) {
         old->second.data = apr_pmemdup(scratch, old->second.data,
                                        old->second.length);
+        old->tags = apr_pmemdup(scratch, old->tags,
+                                old->tag_count * sizeof(etg_store_tag));
         row.second_key = old->second_key;
         row.second_expires_s = old->second_expires_s;
         row.second = old->second;
+        row.moment = old->moment;
+        row.tags = old->tags;
+        row.tag_count = old->tag_count;
     }
     if (write->response.data != NULL) {
         if (row.second.data != NULL
@@ -255,6 +281,9 @@ static int record_change(etg_local_batch *batch, etg_store_write *write,
         row.second_key = write->response_key;
         row.second_expires_s = etg_local_seconds(write->response_expires_at);
         row.second = write->response;
+        row.moment = write->moment.of[0];
+        row.tags = (const unsigned char *)write->tags;
+        row.tag_count = write->tag_count;
     }
     return rc != MDB_SUCCESS ? rc : row_store(batch, &row, old);
 }
@@ -277,6 +306,9 @@ static int variants_part(etg_local_batch *batch, const etg_local_row *old,
     pushed.key = old->second_key;
     pushed.first_expires_s = old->second_expires_s;
     pushed.first = old->second;
+    pushed.moment = old->moment;
+    pushed.tags = old->tags;
+    pushed.tag_count = old->tag_count;
     rc = row_find_in(batch, &pushed.key, &alone);
     if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) {
         return rc;
@@ -314,16 +346,23 @@ static int row_put(etg_local_batch *batch, uint64_t sequence,
         return rc;
     }
     unsigned char *at = bytes.mv_data;
+    apr_size_t tag_bytes = row->tag_count * sizeof(etg_store_tag);
     uint32_t length = (uint32_t)row->first.length;
+    length |= row->tag_count << TAGS_SHIFT;
     length |= row->second.data != NULL ? PAIR : 0;
     memcpy(at, &row->key, 16);
     memcpy(at + 16, &row->first_expires_s, 4);
     memcpy(at + 20, &length, 4);
-    at += HEAD_BYTES;
+    memcpy(at + 24, &row->moment, 8);
+    at += ETG_LOCAL_ROW_HEAD;
     if (row->second.data != NULL) {
         memcpy(at, &row->second_key, 16);
         memcpy(at + 16, &row->second_expires_s, 4);
         at += PAIR_BYTES;
+    }
+    if (tag_bytes > 0) {
+        memcpy(at, row->tags, tag_bytes);
+        at += tag_bytes;
     }
     memcpy(at, row->first.data, row->first.length);
     if (row->second.data != NULL) {
@@ -381,7 +420,8 @@ static int row_drop(etg_local_batch *batch, const etg_local_row *row)
 
 static apr_size_t row_bytes(const etg_local_row *row)
 {
-    apr_size_t bytes = HEAD_BYTES + row->first.length;
+    apr_size_t bytes = ETG_LOCAL_ROW_HEAD + row->first.length
+                       + row->tag_count * sizeof(etg_store_tag);
     return row->second.data == NULL ? bytes
            : bytes + PAIR_BYTES + row->second.length;
 }

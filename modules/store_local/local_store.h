@@ -6,11 +6,12 @@
  * One store is one folder `<dir>/store-<n>` holding
  *
  *   in-use     every child that has the folder open holds a shared flock on it
- *   control    mmapped: geometry, boot id, epoch, segment table, hit marks
+ *   control    mmapped: geometry, boot id, clock, segment table, hit marks
  *   data.mdb   LMDB: `records` and `records-old` (sequence -> a record or a
  *              pair of them, in order of writing), `index` (hash prefix ->
  *              place, 10 bytes an item),
- *              `files` (sequence -> large body, in order of writing)
+ *              `files` (sequence -> large body, in order of writing),
+ *              `tags` and `tag-order` (what was purged by tag)
  *   segments   one sparse file cut into segments; bodies up to 64 KiB, packed
  *   body/xx/   larger bodies, named after the SHA-256 of their bytes
  *   tmp/       large bodies that are still arriving: <pid>.<number>
@@ -30,7 +31,7 @@
 
 #include "etg_store.h"
 
-#define ETG_LOCAL_FORMAT 1
+#define ETG_LOCAL_FORMAT 2
 #define ETG_LOCAL_MAGIC "ETGLOCAL"
 #define ETG_LOCAL_PATH_BYTES 1280
 #define ETG_LOCAL_DIR_BYTES 1024
@@ -40,6 +41,7 @@
 #define ETG_LOCAL_FILE_OVERHEAD 4096
 #define ETG_LOCAL_MARK_MAX 15
 #define ETG_LOCAL_VERIFIED_SLOTS 4096
+#define ETG_LOCAL_BYTES_PER_TAG 1024   /* of the map: a tenth, when full */
 
 /* How `size=` is divided. */
 typedef struct etg_local_geometry {
@@ -96,8 +98,17 @@ typedef enum etg_local_count {
     ETG_LOCAL_FAILED_READS,
     ETG_LOCAL_DAMAGED_BODIES,
     ETG_LOCAL_RECYCLED_SEGMENTS,
+    ETG_LOCAL_EVICTED_TAGS,
     ETG_LOCAL_COUNTS
 } etg_local_count;
+
+/* What a purge does: etg_store_mark without NONE. */
+enum {
+    ETG_LOCAL_PURGE_SOFT = 0,
+    ETG_LOCAL_PURGE_INVALID,
+    ETG_LOCAL_PURGE_GONE,
+    ETG_LOCAL_PURGES
+};
 
 /* The head of the control file. Mapped by every child; offsets only. */
 typedef struct etg_local_control {
@@ -109,8 +120,9 @@ typedef struct etg_local_control {
     _Atomic uint32_t clean;      /* synced after the last child had closed */
     _Atomic uint32_t damaged;    /* down; next start makes a new one */
     _Atomic int64_t walked_at;   /* last check because of deaths */
-    _Atomic int64_t hard_at;     /* the namespace's epoch */
-    _Atomic int64_t soft_at;
+    _Atomic uint64_t reading;    /* of the clock that purges move */
+    _Atomic uint64_t all_marked[ETG_LOCAL_PURGES];
+    _Atomic uint64_t tag_floor;  /* no mark later than this was forgotten */
     _Atomic uint64_t record_seq; /* last used; write lock */
     _Atomic uint64_t file_seq;
     _Atomic uint64_t segment_order;
@@ -161,6 +173,8 @@ struct etg_store {
     MDB_dbi records[2];          /* by etg_local_age */
     MDB_dbi index;
     MDB_dbi files;
+    MDB_dbi tags;
+    MDB_dbi tag_order;
     _Atomic uint64_t *verified;  /* files whose SHA-256 was checked */
 
     /* readers */
@@ -330,8 +344,17 @@ int etg_local_keep_is(etg_local_keep *keep, unsigned int mark,
 
 /* ---- local_record.c: metadata ---- */
 
-#define ETG_LOCAL_ROW_HEAD 24
+#define ETG_LOCAL_ROW_HEAD 32
 #define ETG_LOCAL_ROW_OLD 0x800000000000ull
+
+/* A response as it is in the map, as long as the transaction. */
+typedef struct etg_local_response {
+    etg_bytes bytes;
+    uint32_t expires_s;
+    uint64_t moment;             /* the clock's reading before its fetch */
+    const unsigned char *tags;   /* eight bytes each, not aligned */
+    unsigned int tag_count;
+} etg_local_response;
 
 /* A row: one record, or a primary with one of its responses. */
 typedef struct etg_local_row {
@@ -343,6 +366,9 @@ typedef struct etg_local_row {
     uint32_t second_expires_s;
     etg_store_key second_key;
     etg_bytes second;            /* data NULL: not a pair */
+    uint64_t moment;             /* of the response that is in it */
+    const unsigned char *tags;
+    unsigned int tag_count;
 } etg_local_row;
 
 int etg_local_row_find(etg_store *store, MDB_txn *txn, MDB_cursor *index,
@@ -350,12 +376,25 @@ int etg_local_row_find(etg_store *store, MDB_txn *txn, MDB_cursor *index,
 /* The response named `key`: in the primary's row or in one of its own. */
 int etg_local_row_response(etg_store *store, MDB_txn *txn, MDB_cursor *index,
                            const etg_local_row *primary,
-                           const etg_store_key *key, etg_bytes *response);
+                           const etg_store_key *key,
+                           etg_local_response *response);
 /* Update of a primary record with its response. */
 int etg_local_record_write(etg_local_batch *batch, etg_store_write *write);
 /* Frees pages: looks at up to `rows` of the oldest rows, keeps the most used
  * half at most. */
 int etg_local_record_evict(etg_local_batch *batch, unsigned int rows);
+
+/* ---- local_purge.c: marks ---- */
+
+/* The provider's mark. */
+apr_status_t etg_local_purge(etg_store *store, const etg_store_tag *tags,
+                             unsigned count, etg_store_mark mark,
+                             apr_interval_time_t wait, unsigned *moved);
+/* What purges since its moment have done to a response; any may be the
+ * result, ETG_STORE_MARK_GONE too. An LMDB result. */
+int etg_local_purge_compare(etg_store *store, MDB_txn *txn,
+                            const etg_local_response *response,
+                            etg_store_mark *mark, apr_time_t *marked_at);
 
 /* ---- local_segment.c: packed bodies ---- */
 

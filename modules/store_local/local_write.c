@@ -18,6 +18,14 @@ static void write_finish(etg_store *store, etg_local_job *job, int result);
 apr_status_t etg_local_meta_write(etg_store *store, etg_store_write *write,
                                   apr_interval_time_t wait)
 {
+    if (write->response.data != NULL && write->moment.of[0] == 0) {
+        apr_pool_destroy(write->pool);
+        return APR_SUCCESS;    /* nobody knows which purges it has missed */
+    }
+    if (write->tag_count > ETG_STORE_TAGS_MAX) {
+        apr_pool_destroy(write->pool);
+        return APR_EINVAL;
+    }
     write_job *job = etg_local_is_up(store) ? calloc(1, sizeof(*job)) : NULL;
     if (job == NULL) {
         etg_local_count_add(store, ETG_LOCAL_DROPPED_WRITES, 1);

@@ -81,6 +81,7 @@ static void record_put(uint32_t n, apr_interval_time_t wait)
     write->response.data = apr_pcalloc(pool, 330);
     write->response.length = 330;
     write->response_expires_at = FAR;
+    write->moment.of[0] = 1;
     local->meta_write(store, write, wait);
 }
 

@@ -177,6 +177,7 @@ static int put(uint32_t object, uint32_t length, apr_interval_time_t wait)
     write->response.data = (const unsigned char *)text;
     write->response.length = sizeof(*text);
     write->response_expires_at = FAR;
+    write->moment.of[0] = 1;   /* nobody purges here */
     return local->meta_write(store, write, wait) == APR_SUCCESS;
 }
 

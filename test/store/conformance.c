@@ -166,6 +166,7 @@ static apr_status_t counting_write(count_update *baton,
         write->response.data = (const unsigned char *)response;
         write->response.length = strlen(response);
         write->response_expires_at = FAR;
+        write->moment = rig_moment(&rig, 9);
     }
     return tested->meta_write(rig.store, write, WAIT);
 }

@@ -208,8 +208,39 @@ static etg_store_write *write_make(unsigned int n, apr_pool_t **made)
     return write;
 }
 
+apr_status_t rig_look(store_rig *rig, unsigned int n, etg_store_depth depth,
+                      etg_store_found *found)
+{
+    etg_store_key key = rig_key(n, 'p');
+    apr_pool_clear(rig->p);
+    return rig->provider->meta_lookup(rig->store, &key, choose, NULL, depth,
+                                      rig->p, found);
+}
+
+etg_store_moment rig_moment(store_rig *rig, unsigned int n)
+{
+    etg_store_found found = { .answer = ETG_STORE_MISS };
+    if (rig_look(rig, n, ETG_STORE_SHARED, &found) != APR_SUCCESS) {
+        /* So that the write finds out for itself. */
+        for (int tier = 0; tier < ETG_STORE_TIERS_MAX; tier++) {
+            found.moment.of[tier] = 1;
+        }
+    }
+    return found.moment;
+}
+
 apr_status_t rig_put(store_rig *rig, unsigned int n, unsigned int version,
                      apr_size_t length, apr_interval_time_t wait)
+{
+    etg_store_moment moment = rig_moment(rig, n);
+    return rig_put_tagged(rig, n, version, length, wait, &moment, NULL, 0);
+}
+
+apr_status_t rig_put_tagged(store_rig *rig, unsigned int n,
+                            unsigned int version, apr_size_t length,
+                            apr_interval_time_t wait,
+                            const etg_store_moment *moment,
+                            const etg_store_tag *tags, unsigned int count)
 {
     apr_pool_t *pool;
     etg_store_write *write = write_make(n, &pool);
@@ -225,6 +256,9 @@ apr_status_t rig_put(store_rig *rig, unsigned int n, unsigned int version,
     write->response.data = bytes;
     write->response.length = length;
     write->response_expires_at = FAR;
+    write->moment = *moment;
+    write->tags = apr_pmemdup(pool, tags, count * sizeof(*tags));
+    write->tag_count = count;
     return rig->provider->meta_write(rig->store, write, wait);
 }
 
@@ -240,13 +274,9 @@ apr_status_t rig_remove(store_rig *rig, unsigned int n)
 apr_status_t rig_get(store_rig *rig, unsigned int n, etg_store_answer *answer,
                      unsigned int *version)
 {
-    etg_store_key key = rig_key(n, 'p');
     etg_store_found found = { .answer = ETG_STORE_MISS };
     unsigned int found_n, found_version;
-    apr_pool_clear(rig->p);
-    apr_status_t rv = rig->provider->meta_lookup(rig->store, &key, choose,
-                                                 NULL, ETG_STORE_NEAREST,
-                                                 rig->p, &found);
+    apr_status_t rv = rig_look(rig, n, ETG_STORE_NEAREST, &found);
     etg_bytes response = found.response;
     *answer = found.answer;
     if (rv != APR_SUCCESS || *answer != ETG_STORE_HIT) {

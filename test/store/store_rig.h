@@ -47,9 +47,21 @@ int rig_logged(const store_rig *rig, const char *text);
 int rig_poll(int (*check)(void *baton), void *baton);
 
 etg_store_key rig_key(unsigned int n, char kind);
-/* Writes primary n with a response of `length` bytes. */
+/* Looks primary n up; the result lives in rig->p until the next call. */
+apr_status_t rig_look(store_rig *rig, unsigned int n, etg_store_depth depth,
+                      etg_store_found *found);
+/* Of a look-up now, as before a fetch. An old one if the store is down. */
+etg_store_moment rig_moment(store_rig *rig, unsigned int n);
+/* Writes primary n with a response of `length` bytes, as after a fetch that
+ * began just now. */
 apr_status_t rig_put(store_rig *rig, unsigned int n, unsigned int version,
                      apr_size_t length, apr_interval_time_t wait);
+/* The same with a moment of its own and tags. */
+apr_status_t rig_put_tagged(store_rig *rig, unsigned int n,
+                            unsigned int version, apr_size_t length,
+                            apr_interval_time_t wait,
+                            const etg_store_moment *moment,
+                            const etg_store_tag *tags, unsigned int count);
 apr_status_t rig_remove(store_rig *rig, unsigned int n);
 /* The response of primary n; *version is what it was written with. Asserts
  * that it is a response of n, whole. */

@@ -377,6 +377,7 @@ START_TEST(every_variant_of_a_key_is_kept)
             pool, "%u of %0*u", variant, (int)(i % 5) * 30, i);
         write->response.length = strlen((char *)write->response.data) + 1;
         write->response_expires_at = apr_time_from_sec(4000000000ll);
+        write->moment = rig_moment(&rig, 1);
         ck_assert_int_eq(etg_local_provider.meta_write(
                              rig.store, write, apr_time_from_sec(10)),
                          APR_SUCCESS);
