@@ -23,7 +23,10 @@ from . import client
 from .error_log import ErrorLog
 from .net import free_port, owners, poll, socket_inodes, wait_for_port
 
-OURS = {"etag_cache": "cache", "etag_store_local": "store_local"}
+OURS = {"etag_cache": "cache", "etag_store_local": "store_local",
+        "etag_store_memcached": "store_memcached"}
+# Built only where its library is; tests that name it fail without.
+OPTIONAL = {"etag_store_memcached"}
 
 MODULES = """
     mpm_@MPM@ authn_core authn_file authz_core authz_host authz_user
@@ -199,7 +202,8 @@ class Httpd:
         self.modules.append("cgi" if mpm() == "prefork" else "cgid")
         self.modules.extend(modules)
         if etagere:
-            self.modules.extend(OURS)
+            self.modules.extend(name for name in OURS
+                                if name not in OPTIONAL or our_module(name))
         self.parts = []
         self.process = None
 
