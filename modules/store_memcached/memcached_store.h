@@ -194,6 +194,12 @@ apr_status_t etg_memcached_delete(etg_memcached_call *call,
                                   const etg_memcached_key *key,
                                   etg_memcached_outcome *outcome);
 
+/* Gives what is there another lifetime. NOT_DONE: there is none. */
+apr_status_t etg_memcached_touch(etg_memcached_call *call,
+                                 const etg_memcached_key *key,
+                                 apr_int64_t exptime,
+                                 etg_memcached_outcome *outcome);
+
 /* ---- memcached_writer.c: the one thread that writes ---- */
 
 struct etg_memcached_job {
