@@ -36,6 +36,7 @@
 typedef enum etg_record_kind {
     ETG_RECORD_PRIMARY = 'p',
     ETG_RECORD_RESPONSE = 'r',
+    ETG_RECORD_COPY = 'c',        /* a tiered store's copy of a response */
     /* What a shared store writes around them and beside them. */
     ETG_RECORD_ITEM_PRIMARY = 'P',
     ETG_RECORD_ITEM_RESPONSE = 'R',
