@@ -15,8 +15,12 @@
 
 #include <apr_poll.h>
 
+#include "modules/cache/cache_cluster.h"
+
 #define PORTION_BYTES (64 * 1024)
 #define HELD_BYTES_MAX (8 * 1024 * 1024)
+/* The same while only other hosts may wait: whether they do is not known. */
+#define HELD_FOR_HOSTS_MAX (1024 * 1024)
 /* How often a wait for the client looks whether others wait for us. */
 #define GLANCE apr_time_from_msec(20)
 /* Squid's rule: a client that leaves near the end does not cost the rest. */
@@ -40,6 +44,7 @@ static apr_status_t drain_held(etg_cache_context *ctx, ap_filter_t *f);
 static apr_status_t client_left(etg_cache_context *ctx, conn_rec *c,
                                 apr_status_t rv);
 static int must_hold(etg_cache_context *ctx, conn_rec *c);
+static int must_hold_for_hosts(etg_cache_context *ctx, const conn_rec *c);
 static int followers_of(const etg_cache_context *ctx);
 static int client_takes_more(conn_rec *c, apr_interval_time_t wait);
 static void flush_pending(conn_rec *c);
@@ -299,9 +304,13 @@ static int must_hold(etg_cache_context *ctx, conn_rec *c)
         if (client_takes_more(c, followers > 0 ? 0 : GLANCE)) {
             return 0;
         }
-        if (followers > 0 || apr_time_now() >= end) {
+        if (followers > 0 || ctx->lease.token != 0
+            || apr_time_now() >= end) {
             break;
         }
+    }
+    if (followers_of(ctx) == 0 && ctx->lease.token != 0) {
+        return must_hold_for_hosts(ctx, c);
     }
     if (followers_of(ctx) == 0) {
         return ctx->save.held != NULL
@@ -311,6 +320,21 @@ static int must_hold(etg_cache_context *ctx, conn_rec *c)
         return 1;
     }
     etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
+    return 0;
+}
+
+/* Other hosts wait for the lease, which says nothing of them. They are let go
+ * early; what HTTP/2's clients can take is not known here. */
+static int must_hold_for_hosts(etg_cache_context *ctx, const conn_rec *c)
+{
+    if (c->master != NULL) {
+        return ctx->save.held != NULL
+            && ctx->save.held_bytes < HELD_BYTES_MAX;
+    }
+    if (ctx->save.held_bytes < HELD_FOR_HOSTS_MAX) {
+        return 1;
+    }
+    etg_cache_cluster_release(ctx, ETG_COLLAPSE_NOT_STORED);
     return 0;
 }
 
