@@ -50,6 +50,7 @@ APLOG_USE_MODULE(etag_cache);
 /* What all servers of the process share; made in check_config (pconf). */
 typedef struct etg_cache_runtime {
     apr_array_header_t *stores;   /* etg_cache_store rows, one per URI */
+    apr_array_header_t *tiered;   /* and those made of several of them */
     int is_used;                  /* is the cache on anywhere? */
     void *shared;                 /* the collapse table's shared memory */
     apr_size_t shared_size;

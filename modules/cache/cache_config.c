@@ -32,6 +32,11 @@ const command_rec etg_cache_commands[] = {
     AP_INIT_ITERATE("ETagCacheEntityStore", etg_option_set,
                     ETG_STRINGS(etg_cache_server_conf, entity_uris),
                     RSRC_CONF, "Where bodies are kept (the meta store)"),
+    AP_INIT_TAKE1("ETagCacheTierTTL", etg_option_set,
+                  ETG_DURATION(etg_cache_server_conf, tier_ttl,
+                               .def = 5 * ETG_SECOND, .max = ETG_DAY),
+                  RSRC_CONF, "How long the copy in a nearer store is trusted "
+                  "without asking the shared one"),
     AP_INIT_TAKE1("ETagCacheDefaultTTL", etg_option_set,
                   ETG_DURATION(etg_cache_dir_conf, default_ttl,
                                .max = ETG_YEAR),

@@ -35,9 +35,10 @@ typedef enum etg_cache_purge_mode {
 
 /* A provider with one of its instances. */
 typedef struct etg_cache_store {
-    const char *uri;
+    const char *uri;              /* of a tiered one: all, nearest first */
     const etg_store_provider *provider;   /* NULL: there is no store */
     etg_store *instance;
+    apr_interval_time_t trust;    /* tiered: how long in a copy */
 } etg_cache_store;
 
 struct etg_cache_runtime;
@@ -51,6 +52,7 @@ typedef struct etg_cache_server_conf {
     apr_array_header_t *ignore_query;
     apr_array_header_t *key_headers;
     apr_array_header_t *private_headers;
+    apr_int64_t tier_ttl;
     int sort_query;
 
     struct etg_cache_runtime *runtime;
