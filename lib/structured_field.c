@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * structured_field.c: a recursive-descent reader of Structured Fields
- * dictionaries, one function per rule of RFC 9651 §4.2, named after it.
+ * dictionaries and lists, one function per rule of RFC 9651 §4.2, named after
+ * it.
  *
  * Every reader takes the cursor, moves it past what it read and returns 0 at
  * the first byte that does not belong there. Items inside parameters and
@@ -26,8 +27,16 @@ typedef struct sf_cursor {
     apr_pool_t *p;
 } sf_cursor;
 
-static int read_members(sf_cursor *in, apr_array_header_t *members);
-static int read_member(sf_cursor *in, etg_sf_member *member);
+typedef int read_function(sf_cursor *in, apr_array_header_t *members);
+
+static apr_status_t parse(etg_bytes value, apr_pool_t *p,
+                          read_function *read_one,
+                          apr_array_header_t **members);
+static int read_members(sf_cursor *in, apr_array_header_t *members,
+                        read_function *read_one);
+static int read_dictionary_member(sf_cursor *in, apr_array_header_t *members);
+static int read_list_member(sf_cursor *in, apr_array_header_t *members);
+static int read_value(sf_cursor *in, etg_sf_member *member);
 static int put_member(apr_array_header_t *members,
                       const etg_sf_member *member);
 static int read_key(sf_cursor *in, const char **key);
@@ -76,13 +85,26 @@ static void skip_ows(sf_cursor *in)
 apr_status_t etg_sf_dictionary(etg_bytes value, apr_pool_t *p,
                                apr_array_header_t **members)
 {
+    return parse(value, p, read_dictionary_member, members);
+}
+
+apr_status_t etg_sf_list(etg_bytes value, apr_pool_t *p,
+                         apr_array_header_t **members)
+{
+    return parse(value, p, read_list_member, members);
+}
+
+static apr_status_t parse(etg_bytes value, apr_pool_t *p,
+                          read_function *read_one,
+                          apr_array_header_t **members)
+{
     apr_array_header_t *found = apr_array_make(p, 4, sizeof(etg_sf_member));
 
     if (value.length > 0) {
         sf_cursor in = { value.data, value.data + value.length, p };
 
         skip_sp(&in);
-        if (in.at < in.end && !read_members(&in, found)) {
+        if (in.at < in.end && !read_members(&in, found, read_one)) {
             return APR_EINVAL;
         }
     }
@@ -116,13 +138,12 @@ int etg_sf_put_string(char *buffer, apr_size_t size, apr_size_t *used,
     return 1;
 }
 
-/* The dictionary from its first key to the end of the field. */
-static int read_members(sf_cursor *in, apr_array_header_t *members)
+/* A dictionary or list from its first member to the end of the field. */
+static int read_members(sf_cursor *in, apr_array_header_t *members,
+                        read_function *read_one)
 {
     for (;;) {
-        etg_sf_member member;
-
-        if (!read_member(in, &member) || !put_member(members, &member)) {
+        if (!read_one(in, members)) {
             return 0;
         }
         skip_ows(in);
@@ -132,30 +153,43 @@ static int read_members(sf_cursor *in, apr_array_header_t *members)
         if (!take(in, ',')) {
             return 0;
         }
-        skip_ows(in);       /* a comma at the end is an error: no key */
+        skip_ows(in);       /* a comma at the end is an error: no member */
     }
 }
 
-static int read_member(sf_cursor *in, etg_sf_member *member)
+static int read_dictionary_member(sf_cursor *in, apr_array_header_t *members)
 {
-    member->text = NULL;
-    member->number = 1;
-    member->type = ETG_SF_BOOLEAN;
-    if (!read_key(in, &member->key)) {
+    etg_sf_member member = { .type = ETG_SF_BOOLEAN, .number = 1 };
+
+    if (!read_key(in, &member.key)
+        || (take(in, '=') && !read_value(in, &member))
+        || !read_parameters(in)) {
         return 0;
     }
-    if (take(in, '=')) {
-        if (peek(in) == '(') {
-            member->type = ETG_SF_INNER_LIST;
-            if (!read_inner_list(in)) {
-                return 0;
-            }
-        }
-        else if (!read_bare_item(in, member)) {
-            return 0;
-        }
+    return put_member(members, &member);
+}
+
+static int read_list_member(sf_cursor *in, apr_array_header_t *members)
+{
+    etg_sf_member member = { .key = NULL };
+
+    if (members->nelts >= ETG_SF_KEYS_MAX || !read_value(in, &member)
+        || !read_parameters(in)) {
+        return 0;
     }
-    return read_parameters(in);
+    APR_ARRAY_PUSH(members, etg_sf_member) = member;
+    return 1;
+}
+
+/* An item or an inner list. */
+static int read_value(sf_cursor *in, etg_sf_member *member)
+{
+    if (peek(in) == '(') {
+        member->type = ETG_SF_INNER_LIST;
+        member->number = 1;
+        return read_inner_list(in);
+    }
+    return read_bare_item(in, member);
 }
 
 static int put_member(apr_array_header_t *members,

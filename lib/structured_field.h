@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * structured_field.h: Structured Fields dictionaries (RFC 9651 §4.2.2), as
- * strict as the RFC: one error and the whole field is refused.
+ * structured_field.h: Structured Fields dictionaries and lists (RFC 9651
+ * §4.2), as strict as the RFC: one error and the whole field is refused.
  */
 #ifndef ETG_LIB_STRUCTURED_FIELD_H
 #define ETG_LIB_STRUCTURED_FIELD_H
@@ -11,7 +11,8 @@
 
 #include "etg_bytes.h"
 
-/* As many keys as every parser must take (RFC 9651 §3.2); more are refused. */
+/* As many keys or members as every parser must take (RFC 9651 §3.1, §3.2);
+ * more are refused. */
 #define ETG_SF_KEYS_MAX 1024
 
 typedef enum etg_sf_type {
@@ -27,7 +28,7 @@ typedef enum etg_sf_type {
 } etg_sf_type;
 
 typedef struct etg_sf_member {
-    const char *key;
+    const char *key;    /* NULL in a list */
     etg_sf_type type;
     apr_int64_t number; /* integer, date, boolean 0/1, decimal × 1000 */
     const char *text;   /* string, token, bytes, display; else NULL */
@@ -39,6 +40,11 @@ typedef struct etg_sf_member {
  * value is an empty dictionary. */
 apr_status_t etg_sf_dictionary(etg_bytes value, apr_pool_t *p,
                                apr_array_header_t **members);
+
+/* Parses a list, in the same way: members have no key, and equal ones stay.
+ * More than ETG_SF_KEYS_MAX are refused. */
+apr_status_t etg_sf_list(etg_bytes value, apr_pool_t *p,
+                         apr_array_header_t **members);
 
 /* Appends `text` as an sf-string (quoted, escaped) to a buffer of `size`
  * bytes at *used, without a terminator; bytes outside 0x20-0x7e become '?'.

@@ -304,6 +304,64 @@ START_TEST(test_a_dictionary_is_read_without_its_terminator)
 }
 END_TEST
 
+static int list_of(const char *value, apr_array_header_t **members)
+{
+    return etg_sf_list(etg_bytes_of(value), pool, members) == APR_SUCCESS;
+}
+
+START_TEST(test_a_list_keeps_its_members_in_order)
+{
+    apr_array_header_t *members = NULL;
+    const etg_sf_member *row;
+
+    ck_assert(list_of(" \"a\";x=1 ,\tb, (1 2), 7, \"a\"", &members));
+    ck_assert_int_eq(members->nelts, 5);
+    row = &APR_ARRAY_IDX(members, 0, etg_sf_member);
+    ck_assert_int_eq(row[0].type, ETG_SF_STRING);
+    ck_assert_str_eq(row[0].text, "a");
+    ck_assert_ptr_null(row[0].key);
+    ck_assert_int_eq(row[1].type, ETG_SF_TOKEN);
+    ck_assert_int_eq(row[2].type, ETG_SF_INNER_LIST);
+    ck_assert_int_eq(row[3].number, 7);
+    ck_assert_str_eq(row[4].text, "a");
+    ck_assert(list_of("", &members));
+    ck_assert_int_eq(members->nelts, 0);
+}
+END_TEST
+
+START_TEST(test_a_list_is_refused_whole)
+{
+    static const char *const malformed[] = {
+        "\"a\",", ",\"a\"", "\"a\" \"b\"", "\"a\",,\"b\"", "\"a",
+        "a=1", "(\"a\"", "\"a\";X", "\t\"a\"", "_", NULL
+    };
+
+    for (int i = 0; malformed[i] != NULL; i++) {
+        apr_array_header_t *members = NULL;
+
+        ck_assert_msg(!list_of(malformed[i], &members), "took %s",
+                      malformed[i]);
+        ck_assert_ptr_null(members);
+    }
+}
+END_TEST
+
+START_TEST(test_1024_members_are_taken_and_no_more)
+{
+    apr_array_header_t *members;
+    char *text = apr_pcalloc(pool, 2 * ETG_SF_KEYS_MAX + 3);
+
+    for (int i = 0; i < ETG_SF_KEYS_MAX; i++) {
+        memcpy(text + 2 * i, "a,", 2);
+    }
+    text[2 * ETG_SF_KEYS_MAX - 1] = '\0';
+    ck_assert(list_of(text, &members));
+    ck_assert_int_eq(members->nelts, ETG_SF_KEYS_MAX);
+    memcpy(text + 2 * ETG_SF_KEYS_MAX - 1, ",a", 3);
+    ck_assert(!list_of(text, &members));
+}
+END_TEST
+
 START_TEST(test_put_string_quotes_and_escapes)
 {
     char buffer[16] = "................";
@@ -356,6 +414,9 @@ int main(void)
     tcase_add_test(tests, test_the_last_of_equal_keys_holds);
     tcase_add_test(tests, test_1024_keys_are_taken_and_no_more);
     tcase_add_test(tests, test_a_dictionary_is_read_without_its_terminator);
+    tcase_add_test(tests, test_a_list_keeps_its_members_in_order);
+    tcase_add_test(tests, test_a_list_is_refused_whole);
+    tcase_add_test(tests, test_1024_members_are_taken_and_no_more);
     tcase_add_test(tests, test_put_string_quotes_and_escapes);
     tcase_add_test(tests, test_put_string_writes_all_or_nothing);
     suite_add_tcase(suite, tests);
