@@ -97,9 +97,9 @@ void rig_close(store_rig *rig)
 
 void rig_reopen(store_rig *rig)
 {
-    const char *query = strchr(rig->uri, '?');
-    char kept[64];
-    snprintf(kept, sizeof(kept), "%s", query != NULL ? query : "");
+    char kept[sizeof(rig->uri)];
+    snprintf(kept, sizeof(kept), "%s",
+             rig->uri + strlen(rig->provider->scheme) + 1);
     rig_close(rig);
     apr_pool_destroy(rig->p);
     apr_pool_destroy(rig->pconf);
@@ -255,7 +255,7 @@ apr_status_t rig_put_tagged(store_rig *rig, unsigned int n,
     }
     write->response.data = bytes;
     write->response.length = length;
-    write->response_expires_at = FAR;
+    write->response_expires_at = rig->expires_at != 0 ? rig->expires_at : FAR;
     write->moment = *moment;
     write->tags = apr_pmemdup(pool, tags, count * sizeof(*tags));
     write->tag_count = count;

@@ -23,6 +23,7 @@ typedef struct store_rig {
     apr_pool_t *p;               /* a request's */
     char dir[256];
     char uri[512];
+    apr_time_t expires_at;       /* of responses that are put; 0: far off */
     char *log;                   /* shared with processes forked later */
 } store_rig;
 

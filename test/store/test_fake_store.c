@@ -7,8 +7,11 @@
 
 int main(void)
 {
-    SRunner *runner = srunner_create(conformance_suite(&etg_fake_provider,
-                                                       ""));
+    static const conformance_subject subject = {
+        .provider = &etg_fake_provider, .query = "", .is_persistent = 1,
+        .is_shared = 1, .pass_time = etg_fake_pass_time
+    };
+    SRunner *runner = srunner_create(conformance_suite(&subject));
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

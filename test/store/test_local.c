@@ -462,8 +462,11 @@ static Suite *local_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(conformance_suite(&etg_local_provider,
-                                                       "?size=32M"));
+    static const conformance_subject subject = {
+        .provider = &etg_local_provider, .query = "?size=32M",
+        .is_persistent = 1
+    };
+    SRunner *runner = srunner_create(conformance_suite(&subject));
     srunner_add_suite(runner, local_suite());
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
