@@ -55,6 +55,7 @@ typedef struct etg_cache_runtime {
     void *shared;                 /* the collapse table's shared memory */
     apr_size_t shared_size;
     etg_collapse *collapse;       /* child: this process's view, or NULL */
+    volatile apr_uint32_t overtagged; /* child: responses with too many tags */
 } etg_cache_runtime;
 
 /* What a request found in the metastore; all in the context's pool. */
@@ -156,6 +157,9 @@ int etg_cache_is_bypassed(const etg_cache_context *ctx, request_rec *r);
 /* The key of another target of the same client request's origin. */
 void etg_cache_key_of(const etg_cache_context *ctx, const char *target,
                       etg_cache_key *key);
+/* What the key begins with: the origin that purge tags belong to. */
+void etg_cache_origin_of(const etg_cache_context *ctx, const char **scheme,
+                         const char **host);
 /* Adds Cache-Status to the response `fields`, unless it is switched off. */
 void etg_cache_say_status(const etg_cache_context *ctx, apr_table_t *fields);
 /* Adds a rack-cache word to the trace. */

@@ -137,6 +137,14 @@ const command_rec etg_cache_commands[] = {
                            .def = ETG_CACHE_PURGE_LOCAL),
                   EVERYWHERE, "Who may purge: nobody, Local, or On: whoever "
                   "Require lets through"),
+    AP_INIT_ITERATE("ETagCacheTag", etg_option_set,
+                    ETG_STRINGS(etg_cache_server_conf, tag_fields,
+                                .def_text = "Surrogate-Key Cache-Tag xkey",
+                                .word = "none", .check = check_field_name),
+                    RSRC_CONF, "Response fields that carry purge tags"),
+    AP_INIT_TAKE1("ETagCacheTagExpose", etg_option_set,
+                  ETG_FLAG(etg_cache_dir_conf, expose_tags),
+                  EVERYWHERE, "Whether clients get the fields with tags"),
     { .name = NULL }
 };
 

@@ -53,6 +53,7 @@ typedef struct etg_cache_server_conf {
     apr_array_header_t *key_headers;
     apr_array_header_t *private_headers;
     apr_int64_t tier_ttl;
+    apr_array_header_t *tag_fields;
     int sort_query;
 
     struct etg_cache_runtime *runtime;
@@ -71,6 +72,7 @@ typedef struct etg_cache_dir_conf {
     int collapse;
     int allow_reload;
     int allow_revalidate;
+    int expose_tags;
     int max_variants;
     apr_int64_t default_ttl;
     apr_int64_t max_ttl;

@@ -68,6 +68,13 @@ void etg_cache_key_of(const etg_cache_context *ctx, const char *target,
                        ctx->pool);
 }
 
+void etg_cache_origin_of(const etg_cache_context *ctx, const char **scheme,
+                         const char **host)
+{
+    *scheme = scheme_of(ctx->first);
+    *host = host_of(ctx->first);
+}
+
 /* Whatever happened to the request, nobody waits for it any longer. */
 static apr_status_t leave(void *context)
 {

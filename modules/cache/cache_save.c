@@ -272,6 +272,8 @@ static void judge_post(etg_cache_context *ctx, request_rec *r,
                              apr_table_get(r->headers_in, "Host"),
                              r->unparsed_uri, ctx->pool);
     if (ctx->save.decision.yes) {
+        /* For the store's moment: of after what the POST itself has marked. */
+        etg_cache_look_up(ctx, ETG_STORE_SHARED, after.requested_at);
         begin_storing(ctx, r, &after);
     }
 }
@@ -290,6 +292,9 @@ static void begin_storing(etg_cache_context *ctx, request_rec *r,
         && (apr_table_get(view->fields, "Content-Encoding") != NULL
             || !is_as_we_would_ask(ctx, r))) {
         return;                      /* made for this client alone */
+    }
+    if (ctx->found.failed) {
+        return;                      /* without a moment nothing is stored */
     }
     if (length == NULL || !ap_parse_strict_length(&save->expected, length)) {
         save->expected = -1;

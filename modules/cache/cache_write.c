@@ -10,6 +10,7 @@
 
 #include "lib/freshness.h"
 #include "lib/invalidation.h"
+#include "modules/cache/cache_tags.h"
 
 /* What an update function needs; in the write's pool. */
 typedef struct change {
@@ -19,9 +20,7 @@ typedef struct change {
     const char *spec;
     etg_primary_row row;
     unsigned max_rows;
-    apr_time_t requested_at;
-    int is_fetched;               /* after a look-up that saw these marks: */
-    apr_time_t invalidated_at;
+    apr_time_t invalidated_at;    /* the marks that our look-up saw */
     apr_time_t purged_at;
     /* a mark */
     etg_cache_mark mark;
@@ -73,6 +72,7 @@ apr_status_t etg_cache_write_response(etg_cache_context *ctx,
     write->update = put_response;
     write->response_expires_at = etg_keep_until(&final, &ctx->policy);
     write->moment = ctx->found.moment;
+    etg_cache_tags_put(ctx, &final, write);
     c->spec = apr_pstrdup(write->pool, spec);
     c->row.vary = final.vary;
     c->row.received_at = final.received_at;
@@ -81,8 +81,6 @@ apr_status_t etg_cache_write_response(etg_cache_context *ctx,
     c->row.etag = final.etag != NULL && *spec != '\0'
         ? apr_pstrdup(write->pool, final.etag) : NULL;
     c->max_rows = ctx->dir->max_variants;
-    c->requested_at = final.requested_at;
-    c->is_fetched = ctx->plan == ETG_CACHE_FETCH;
     c->invalidated_at = ctx->found.marks.invalidated_at;
     c->purged_at = ctx->found.marks.soft_purged_at;
     c->now = final.received_at;
@@ -171,16 +169,12 @@ static apr_status_t put_response(etg_store_write *write, etg_bytes old,
     return etg_primary_pack(&primary, scratch, fresh);
 }
 
-/* Was the key marked since the fetch began? Marks are another host's times;
- * that they have moved is certain where clocks differ. */
+/* Was the key marked since our look-up? Marks are another host's times; that
+ * they have moved is certain where clocks differ. */
 static int is_outrun(const change *c, const etg_primary *primary)
 {
-    if (c->is_fetched) {
-        return primary->invalidated_at != c->invalidated_at
-            || primary->purged_at != c->purged_at;
-    }
-    return primary->invalidated_at >= c->requested_at
-        || primary->purged_at >= c->requested_at;
+    return primary->invalidated_at != c->invalidated_at
+        || primary->purged_at != c->purged_at;
 }
 
 /* A mark stays as long as fetches that began before it may still come. */
@@ -225,6 +219,7 @@ static apr_status_t put_mark(etg_store_write *write, etg_bytes old,
     const change *c = write->baton;
     etg_primary primary;
     int known = read_primary(c, old, scratch, &primary);
+    apr_time_t invalidated_at = known ? primary.invalidated_at : 0;
 
     if (!known || c->mark == ETG_CACHE_MARK_GONE) {
         etg_primary_init(&primary, c->key, c->key_length, c->now,
@@ -234,8 +229,7 @@ static apr_status_t put_mark(etg_store_write *write, etg_bytes old,
         primary.purged_at = mark_time(c, &primary, primary.purged_at);
     }
     else {
-        primary.invalidated_at = mark_time(c, &primary,
-                                           primary.invalidated_at);
+        primary.invalidated_at = mark_time(c, &primary, invalidated_at);
     }
     *expires_at = last_expiry(&primary);
     return etg_primary_pack(&primary, scratch, fresh);
@@ -278,6 +272,7 @@ void etg_cache_invalidate_after(etg_cache_context *ctx, request_rec *r,
                              ETG_CACHE_COMMIT_WAIT);
     }
     if (targets->nelts > 0) {
+        etg_cache_invalidate_groups(ctx, fields);
         etg_cache_trace(ctx, "invalidate");
     }
 }

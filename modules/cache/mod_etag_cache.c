@@ -10,6 +10,7 @@
 #include "modules/cache/cache_handler.h"
 #include "modules/cache/cache_query.h"
 #include "modules/cache/cache_raw_expires.h"
+#include "modules/cache/cache_tags.h"
 #include "modules/cache/cache_warnings.h"
 
 static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
@@ -58,6 +59,7 @@ static void register_hooks(apr_pool_t *p)
     etg_cache_save_register();
     etg_cache_raw_expires_register();
     etg_cache_query_register();
+    etg_cache_tags_register();
 }
 
 module AP_MODULE_DECLARE_DATA etag_cache_module = {
