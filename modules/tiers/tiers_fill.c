@@ -11,6 +11,8 @@
 #include <apr_strings.h>
 #include <xxhash.h>
 
+#include "lib/response_copy.h"
+
 typedef struct put {
     etg_tiers_seen seen;
     etg_bytes primary;
@@ -36,8 +38,8 @@ void etg_tiers_fill_tier(etg_store *store, const etg_tier *tier,
     apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
     write = apr_pcalloc(pool, sizeof(*write));
     made = apr_pcalloc(pool, sizeof(*made));
-    if (etg_tiers_copy_pack(found->response, fill->confirmed_at, pool,
-                            &write->response) != APR_SUCCESS) {
+    if (etg_response_copy_pack(found->response, fill->confirmed_at, pool,
+                               &write->response) != APR_SUCCESS) {
         apr_pool_destroy(pool);      /* too long for a copy */
         return;
     }

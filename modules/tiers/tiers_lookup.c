@@ -14,6 +14,8 @@
 #include <apr_strings.h>
 #include <xxhash.h>
 
+#include "lib/response_copy.h"
+
 /* One tier's part: stands between the store and the caller's choose(). */
 typedef struct view {
     etg_store_choose *choose;
@@ -124,8 +126,8 @@ static int ask_near(lookup *l, unsigned tier, etg_store_found *found)
     l->heard++;
     l->moment.of[tier] = copy.moment.of[0];
     if (copy.answer != ETG_STORE_HIT
-        || etg_tiers_copy_unpack(copy.response, &confirmed_at,
-                                 &copy.response) != APR_SUCCESS) {
+        || etg_response_copy_unpack(copy.response, &confirmed_at,
+                                    &copy.response) != APR_SUCCESS) {
         return 0;
     }
     if (may_trust(l, &copy, confirmed_at)) {
@@ -240,8 +242,9 @@ static int look_again(lookup *l)
     return !has_moved
         || (ask(l, tier, &l->copy) == APR_SUCCESS
             && l->copy.answer == ETG_STORE_HIT
-            && etg_tiers_copy_unpack(l->copy.response, &l->copy_confirmed_at,
-                                     &l->copy.response) == APR_SUCCESS);
+            && etg_response_copy_unpack(l->copy.response,
+                                        &l->copy_confirmed_at,
+                                        &l->copy.response) == APR_SUCCESS);
 }
 
 /* Stale since its trust ended, or at once if it was not asked for. */

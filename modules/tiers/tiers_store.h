@@ -28,18 +28,6 @@ static inline void etg_tiers_count(atomic_ullong *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* ---- tiers_copy.c: the form of a copy ---- */
-
-/* Frames a response as a copy that was confirmed at `confirmed_at`; *record
- * is in `p`. As etg_record_end. */
-apr_status_t etg_tiers_copy_pack(etg_bytes response, apr_time_t confirmed_at,
-                                 apr_pool_t *p, etg_bytes *record);
-
-/* Reads one. *response points into the record, and is aligned as it is to 8
- * bytes. APR_EINVAL: not a copy. */
-apr_status_t etg_tiers_copy_unpack(etg_bytes record, apr_time_t *confirmed_at,
-                                   etg_bytes *response);
-
 /* ---- tiers_lookup.c, tiers_fill.c ---- */
 
 apr_status_t etg_tiers_meta_lookup(etg_store *store, const etg_store_key *key,

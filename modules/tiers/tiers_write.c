@@ -17,6 +17,8 @@
 
 #include <apr_strings.h>
 
+#include "lib/response_copy.h"
+
 /* In the caller's write's pool. */
 typedef struct fan {
     apr_pool_t *pool;
@@ -89,8 +91,8 @@ static etg_store_write *make_part(fan *all, const etg_store_write *write,
     memset(&part->moment, 0, sizeof(part->moment));
     part->moment.of[0] = write->moment.of[tier];
     if (write->response.data != NULL && !is_shared
-        && etg_tiers_copy_pack(write->response, write->moment.at, pool,
-                               &part->response) != APR_SUCCESS) {
+        && etg_response_copy_pack(write->response, write->moment.at, pool,
+                                  &part->response) != APR_SUCCESS) {
         apr_pool_destroy(pool);      /* too long for a copy */
         return NULL;
     }
