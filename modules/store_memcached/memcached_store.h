@@ -36,10 +36,10 @@
 
 #include "etg_store.h"
 #include "memcached_item.h"
+#include "memcached_link.h"
 #include "memcached_uri.h"
 
 typedef struct etg_memcached_node etg_memcached_node;
-typedef struct etg_memcached_link etg_memcached_link;
 typedef struct etg_memcached_writer etg_memcached_writer;
 typedef struct etg_memcached_job etg_memcached_job;
 typedef struct etg_memcached_leases etg_memcached_leases;
@@ -105,7 +105,7 @@ unsigned etg_memcached_node_index(const etg_memcached_node *node);
 /* Does a call to this node have a chance? */
 int etg_memcached_node_is_up(etg_memcached_node *node);
 
-/* Writer thread: resolves names not resolved yet; with `again`, all. */
+/* Writer thread: asks the name service for the nodes that have names. */
 void etg_memcached_nodes_resolve(etg_store *store);
 /* Writer thread: probes the nodes that are due. Returns µs until the next is
  * due, or `most` if that is later or none is down. */
@@ -133,6 +133,7 @@ typedef struct etg_memcached_call {
     etg_memcached_link *link;
     apr_time_t deadline;           /* by etg_memcached_now */
     apr_status_t failure;          /* the first one */
+    int is_probe;
 } etg_memcached_call;
 
 /* Borrows a connection, or makes one; all of the call together may take the
@@ -147,9 +148,6 @@ void etg_memcached_call_renew(etg_memcached_call *call);
 /* Gives the connection back, or closes it after a failure; tells the breaker
  * how it went. */
 void etg_memcached_call_end(etg_memcached_call *call);
-
-/* µs on a clock that nobody sets. */
-apr_time_t etg_memcached_now(void);
 
 /* ---- memcached_client.c: one request and its answer each ---- */
 
@@ -184,7 +182,22 @@ typedef enum etg_memcached_outcome {
 /* Expired when it is written: with cas, deletes just what was read. */
 #define ETG_MEMCACHED_AT_ONCE (-1)
 
-/* exptime as etg_memcached_exptime makes it; 0: for ever. */
+/* One thing to write. */
+typedef struct etg_memcached_put_order {
+    etg_memcached_verb verb;
+    const etg_memcached_key *key;
+    etg_bytes item;
+    apr_int64_t exptime;           /* as etg_memcached_exptime makes it; 0:
+                                    * for ever */
+    apr_uint64_t cas;              /* for ETG_MEMCACHED_CAS: as it was read */
+    etg_memcached_outcome outcome; /* set on APR_SUCCESS */
+} etg_memcached_put_order;
+
+/* Writes all, sixteen in a round trip, in this order. */
+apr_status_t etg_memcached_put_all(etg_memcached_call *call,
+                                   etg_memcached_put_order *orders,
+                                   unsigned count);
+/* Writes one. */
 apr_status_t etg_memcached_put(etg_memcached_call *call,
                                etg_memcached_verb verb,
                                const etg_memcached_key *key, etg_bytes item,
@@ -229,17 +242,31 @@ int etg_memcached_writer_stop(etg_store *store);
 apr_status_t etg_memcached_writer_run(etg_store *store,
                                       etg_memcached_job *job,
                                       apr_interval_time_t wait);
+int etg_memcached_writer_is_me(etg_store *store);
 void etg_memcached_writer_wake(etg_store *store);
 void etg_memcached_writer_load(etg_store *store, apr_uint64_t *jobs,
                                apr_uint64_t *bytes);
 
-/* ---- memcached_clock.c: clock and tags of one node ---- */
+/* ---- memcached_clock.c: clock and marks of one node ---- */
 
-/* Reads or makes the clock: `value` is what was read under its key. */
+/* The clock out of what was read under its key; a node that has none is
+ * given one, by which all it holds must be validated. */
 apr_status_t etg_memcached_clock_read(etg_memcached_call *call,
                                       const etg_memcached_value *value,
                                       apr_pool_t *p,
                                       etg_memcached_clock *clock);
+/* As a new tag's: what carried it before must be validated. */
+etg_memcached_marks etg_memcached_marks_new(apr_uint64_t reading);
+/* Raises found's mark to the strongest made after `moment`. */
+void etg_memcached_marks_compare(const etg_memcached_marks *marks,
+                                 apr_uint64_t moment,
+                                 etg_store_found *found);
+/* Reads the marks of `count` packed tags; marks[i].soft 0: not there. cas
+ * (NULL: not wanted) is 0 then, too, unless something damaged is there. */
+apr_status_t etg_memcached_tags_read(etg_memcached_call *call,
+                                     etg_bytes tags, apr_pool_t *p,
+                                     etg_memcached_marks *marks,
+                                     apr_uint64_t *cas);
 
 /* ---- memcached_lease.c ---- */
 

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * memcached_lookup.c: the reading half, on a request's thread.
+ *
+ * One round trip to the node of the key asks for the primary item and the
+ * clock; the primary item usually holds the response as well. A second one is
+ * needed for another variant's response, and one for the generations of tags.
+ * All of it has one deadline. What does not unpack is not there.
+ */
+#include "memcached_store.h"
+
+#include <string.h>
+
+typedef struct lookup {
+    etg_memcached_call call;
+    apr_pool_t *pool;
+    etg_memcached_clock clock;
+    etg_store_found found;
+} lookup;
+
+static apr_status_t look(lookup *look_up, const etg_store_key *key,
+                         etg_store_choose *choose, void *baton);
+static apr_status_t alone_read(lookup *look_up, const etg_store_key *key,
+                               etg_memcached_response *response,
+                               int *is_there);
+static apr_status_t marks_read(lookup *look_up,
+                               const etg_memcached_response *response);
+static void found_fill(lookup *look_up,
+                       const etg_memcached_response *response);
+
+apr_status_t etg_memcached_meta_lookup(etg_store *store,
+                                       const etg_store_key *key,
+                                       etg_store_choose *choose, void *baton,
+                                       etg_store_depth depth, apr_pool_t *p,
+                                       etg_store_found *found)
+{
+    lookup look_up;
+    (void)depth;
+    if (!etg_memcached_is_up(store)) {
+        return APR_EGENERAL;
+    }
+    etg_memcached_count_add(store, ETG_MEMCACHED_LOOKUPS, 1);
+    memset(&look_up.found, 0, sizeof(look_up.found));
+    look_up.pool = p;
+    etg_memcached_node *node = etg_memcached_node_of(store, key->bytes,
+                                                     sizeof(key->bytes));
+    apr_status_t rv = etg_memcached_call_begin(store, node, &look_up.call);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = look(&look_up, key, choose, baton);
+    etg_memcached_call_end(&look_up.call);
+    if (rv == APR_SUCCESS) {
+        *found = look_up.found;
+    }
+    return rv;
+}
+
+static apr_status_t look(lookup *look_up, const etg_store_key *key,
+                         etg_store_choose *choose, void *baton)
+{
+    etg_store *store = look_up->call.store;
+    etg_memcached_key primary_key, clock_key;
+    const etg_memcached_key *keys[2] = { &primary_key, &clock_key };
+    etg_memcached_value values[2];
+    etg_memcached_primary primary;
+    etg_store_key next;
+    etg_memcached_key_of_primary(&primary_key, store->at.name_space, key);
+    etg_memcached_key_of_clock(&clock_key, store->at.name_space);
+    apr_status_t rv = etg_memcached_get(&look_up->call, keys, 2,
+                                        ETG_MEMCACHED_ITEM_MAX,
+                                        look_up->pool, values);
+    if (rv == APR_SUCCESS) {
+        rv = etg_memcached_clock_read(&look_up->call, &values[1],
+                                      look_up->pool, &look_up->clock);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    look_up->found.moment.of[0] = look_up->clock.reading;
+    if (values[0].bytes.data == NULL) {
+        return APR_SUCCESS;
+    }
+    if (etg_memcached_primary_unpack(values[0].bytes, &primary_key, &primary)
+        != APR_SUCCESS) {
+        etg_memcached_count_add(store, ETG_MEMCACHED_DAMAGED_ITEMS, 1);
+        return APR_SUCCESS;
+    }
+    if (primary.expires_at <= apr_time_now()
+        || choose(baton, primary.primary, &next) != APR_SUCCESS) {
+        return APR_SUCCESS;
+    }
+    int is_there = primary.has_response
+                   && memcmp(&primary.response.key, &next, sizeof(next)) == 0;
+    if (!is_there) {
+        rv = alone_read(look_up, &next, &primary.response, &is_there);
+    }
+    if (rv == APR_SUCCESS && is_there
+        && primary.response.expires_at > apr_time_now()) {
+        rv = marks_read(look_up, &primary.response);
+    }
+    return rv;
+}
+
+/* A response that was pushed out of its pair. */
+static apr_status_t alone_read(lookup *look_up, const etg_store_key *key,
+                               etg_memcached_response *response,
+                               int *is_there)
+{
+    etg_store *store = look_up->call.store;
+    etg_memcached_key text;
+    const etg_memcached_key *keys[1] = { &text };
+    etg_memcached_value value;
+    etg_memcached_key_of_response(&text, store->at.name_space, key);
+    apr_status_t rv = etg_memcached_get(&look_up->call, keys, 1,
+                                        ETG_MEMCACHED_ITEM_MAX,
+                                        look_up->pool, &value);
+    if (rv != APR_SUCCESS || value.bytes.data == NULL) {
+        return rv;
+    }
+    if (etg_memcached_response_unpack(value.bytes, &text, response)
+        != APR_SUCCESS || memcmp(&response->key, key, sizeof(*key)) != 0) {
+        etg_memcached_count_add(store, ETG_MEMCACHED_DAMAGED_ITEMS, 1);
+        return APR_SUCCESS;
+    }
+    *is_there = 1;
+    return APR_SUCCESS;
+}
+
+/* Compares and fills in what was found. */
+static apr_status_t marks_read(lookup *look_up,
+                               const etg_memcached_response *response)
+{
+    etg_store_found *found = &look_up->found;
+    etg_memcached_marks marks[ETG_STORE_TAGS_MAX];
+    unsigned count = (unsigned)(response->tags.length
+                                / sizeof(etg_store_tag));
+    apr_uint64_t reading = look_up->clock.reading;
+    etg_memcached_marks_compare(&look_up->clock.all, response->moment, found);
+    if (response->moment > reading) {
+        etg_memcached_marks lost = etg_memcached_marks_new(response->moment
+                                                           + 1);
+        etg_memcached_marks_compare(&lost, response->moment, found);
+        found->marked_at = apr_time_now();
+    }
+    if (count > 0 && found->mark != ETG_STORE_MARK_GONE) {
+        apr_status_t rv = etg_memcached_tags_read(&look_up->call,
+                                                  response->tags,
+                                                  look_up->pool, marks, NULL);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    else {
+        count = 0;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (marks[i].soft == 0) {
+            marks[i] = etg_memcached_marks_new(reading + 1);
+        }
+        etg_memcached_marks_compare(&marks[i], response->moment, found);
+    }
+    found_fill(look_up, response);
+    return APR_SUCCESS;
+}
+
+static void found_fill(lookup *look_up,
+                       const etg_memcached_response *response)
+{
+    etg_store_found *found = &look_up->found;
+    if (found->mark == ETG_STORE_MARK_GONE) {
+        found->mark = ETG_STORE_MARK_NONE;
+        found->marked_at = 0;
+        return;
+    }
+    unsigned char *copy = apr_palloc(look_up->pool,
+                                     response->response.length + 1);
+    memcpy(copy, response->response.data, response->response.length);
+    found->answer = ETG_STORE_HIT;
+    found->response.data = copy;
+    found->response.length = response->response.length;
+    found->tags = etg_memcached_tags_unpack(response->tags, look_up->pool,
+                                            &found->tag_count);
+    found->expires_at = response->expires_at;
+}
