@@ -98,6 +98,8 @@ typedef struct etg_cache_save {
     apr_bucket_brigade *held;     /* kept back for a client that is slower
                                    * than those who wait, or NULL */
     apr_size_t held_bytes;
+    int has_blocked;              /* sending on has, for longer than a
+                                   * glance */
     apr_int64_t expected;         /* Content-Length, or -1 */
     const char *invalid_expires;  /* as the backend sent it, or NULL */
 } etg_cache_save;

@@ -200,6 +200,7 @@ static apr_status_t send_portion(etg_cache_context *ctx, ap_filter_t *f,
 {
     etg_cache_save *save = &ctx->save;
     conn_rec *c = f->r->connection;
+    apr_time_t began;
     apr_status_t rv;
 
     if (save->client_gone) {
@@ -217,7 +218,9 @@ static apr_status_t send_portion(etg_cache_context *ctx, ap_filter_t *f,
         save->held_bytes = 0;
     }
     save->portion = 0;
+    began = apr_time_now();
     rv = ap_pass_brigade(f->next, out);
+    save->has_blocked |= apr_time_now() - began > GLANCE;
     apr_brigade_cleanup(out);
     return rv != APR_SUCCESS || c->aborted ? client_left(ctx, c, rv) : rv;
 }
@@ -323,13 +326,13 @@ static int must_hold(etg_cache_context *ctx, conn_rec *c)
     return 0;
 }
 
-/* Other hosts wait for the lease, which says nothing of them. They are let go
- * early; what HTTP/2's clients can take is not known here. */
+/* Other hosts wait for the lease, which says nothing of them: it is given up
+ * before much is held. What a client of HTTP/2 can take shows only by sending
+ * to it. */
 static int must_hold_for_hosts(etg_cache_context *ctx, const conn_rec *c)
 {
-    if (c->master != NULL) {
-        return ctx->save.held != NULL
-            && ctx->save.held_bytes < HELD_BYTES_MAX;
+    if (c->master != NULL && !ctx->save.has_blocked) {
+        return 0;
     }
     if (ctx->save.held_bytes < HELD_FOR_HOSTS_MAX) {
         return 1;
