@@ -189,6 +189,7 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
         ctx->status.ttl = found->reuse.ttl;
         rv = etg_cache_serve(ctx, r);
         if (rv != DECLINED) {
+            etg_cache_release(ctx, ETG_COLLAPSE_STORED);
             etg_cache_trace(ctx, found->reuse.verdict == ETG_REUSE_FRESH
                                  ? "fresh" : "stale");
             return rv;
