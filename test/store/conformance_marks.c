@@ -220,7 +220,7 @@ static void tags_are_found_as_written_last(void)
 
 static void a_response_of_an_unknown_moment_is_not_stored(void)
 {
-    static const etg_store_moment unknown = { { 0 } };
+    static const etg_store_moment unknown = { .of = { 0 } };
     unsigned int version = 0;
     etg_store_answer answer;
     ck_assert_int_eq(rig_put_tagged(&rig, 1, 1, 200, WAIT, &unknown, NULL, 0),
@@ -260,7 +260,7 @@ static void the_clock_moves_with_marks_only(void)
     etg_store_moment first = rig_moment(&rig, 1);
     put(1, &tag, 1);
     etg_store_moment second = rig_moment(&rig, 1);
-    ck_assert(memcmp(&first, &second, sizeof(first)) == 0);
+    ck_assert(memcmp(first.of, second.of, sizeof(first.of)) == 0);
     for (unsigned int i = 0; i < 20; i++) {
         mark(&tag, i % 2, kinds[i % 3]);
         second = rig_moment(&rig, 1);
