@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 
+import h2.connection
+import h2.events
 import pytest
 
 from conftest import PROXY, build, finish
@@ -309,6 +311,62 @@ def test_cluster_112_a_leader_with_a_slow_client_holds_no_machine_up(
     assert waiter.answer("a slow client leads elsewhere").body == body
     assert leader.read_response().body == body
     leader.close()
+    nothing_is_held(machines)
+
+
+class SlowReader:
+    """A client of HTTP/2 that opens its window a little at a time: slowness
+    is its part of the story."""
+
+    def __init__(self, httpd, path):
+        self.connection = httpd.connect()
+        self.h2 = h2.connection.H2Connection()
+        self.body = b""
+        self.ended = False
+        self.h2.initiate_connection()
+        self.h2.send_headers(1, [(":method", "GET"), (":scheme", "http"),
+                                 (":authority", "localhost"),
+                                 (":path", path)], end_stream=True)
+        self.connection.send(self.h2.data_to_send())
+        self.leaves = threading.Event()
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        while not self.ended and self.connection.more():
+            events = self.h2.receive_data(self.connection.buffer)
+            self.connection.buffer = b""
+            for event in events:
+                if isinstance(event, h2.events.DataReceived):
+                    self.body += event.data
+                    self.leaves.wait(0.02)
+                    self.h2.acknowledge_received_data(
+                        event.flow_controlled_length, 1)
+                self.ended |= isinstance(event, h2.events.StreamEnded)
+            self.connection.send(self.h2.data_to_send())
+
+    def all(self):
+        self.leaves.set()                # no longer slow
+        self.thread.join(60)
+        self.connection.close()
+        return self.body
+
+
+@pytest.mark.http2
+def test_cluster_115_nor_does_one_over_http2(machines, backend, path):
+    body = bytes(index * 7 % 250 for index in range(4 << 20))
+    a, b = machines
+    large = answer(200, FRESH, body)
+    stuck = Stuck(backend, path, large, large)
+    leader = SlowReader(a, path)
+    poll(lambda: backend.hits(path), "the backend is asked")
+    waiter = Waiter(machines, b, path)
+    stuck.go.set()
+    response = waiter.answer("a slow client of HTTP/2 leads elsewhere")
+    assert response.body == body
+    # The lease was given up; it would have come with the leader's last byte.
+    assert backend.hits(path) == 2
+    assert leader.all() == body
     nothing_is_held(machines)
 
 
