@@ -45,6 +45,12 @@ static int writer_run(const char *seed)
     for (;;) {
         unsigned int n = (unsigned int)random() % RANGE;
         etg_store_answer answer;
+        etg_store_tag tag = n % 10;
+        unsigned int moved;
+        if (n % 8 == 0) {
+            mine.provider->mark(mine.store, &tag, 1, ETG_STORE_MARK_SOFT, 0,
+                                &moved);
+        }
         if (rig_body_put(&mine, n, length_of(n), NULL) == APR_SUCCESS) {
             rig_put(&mine, n, (unsigned int)random(), 100 + n % 500,
                     apr_time_from_msec(10));
@@ -215,7 +221,8 @@ static int writes_again(void *baton)
 
 START_TEST(a_stopped_child_with_the_write_lock_stops_writes_only)
 {
-    unsigned int refused = 0;
+    static const etg_store_tag tag = 1;
+    unsigned int refused = 0, moved = 0;
     int status;
     rig_init(&rig, &etg_local_provider, QUERY);
     rig_open(&rig);
@@ -233,6 +240,13 @@ START_TEST(a_stopped_child_with_the_write_lock_stops_writes_only)
     ck_assert_msg(rig_logged(&rig, "served but not stored"), "%s", rig.log);
     ck_assert(rig_has(&rig, 1));
     ck_assert(rig_body_has(&rig, 1, 3000));
+    ck_assert_int_ne(rig.provider->mark(rig.store, &tag, 1,
+                                        ETG_STORE_MARK_GONE, 1000, &moved),
+                     APR_SUCCESS);
+    ck_assert_int_eq(rig.provider->mark(rig.store, NULL, 0,
+                                        ETG_STORE_MARK_GONE, 1000, &moved),
+                     APR_SUCCESS);
+    ck_assert(!rig_has(&rig, 1));
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     ck_assert(rig_poll(writes_again, NULL));

@@ -29,6 +29,10 @@ static void begin(void)
     rig_init(&rig, &etg_local_provider, "?size=16M");
     rig_open(&rig);
     for (unsigned int n = 0; n < BODIES; n++) {
+        etg_store_tag tag = n * 1000;
+        unsigned int moved;
+        rig.provider->mark(rig.store, &tag, 1, ETG_STORE_MARK_SOFT, 0,
+                           &moved);
         rig_put(&rig, n, n, 330, 0);
         ck_assert_int_eq(rig_body_put(&rig, n, 3000, NULL), APR_SUCCESS);
     }
@@ -145,6 +149,37 @@ START_TEST(a_foreign_control_file_is_left_aside)
     rig_reopen(&rig);
     ck_assert_uint_eq(check_usable(), 0);
     ck_assert(rig_logged(&rig, "format is not ours"));
+}
+END_TEST
+
+START_TEST(an_older_format_is_left_aside)
+{
+    uint32_t older = ETG_LOCAL_FORMAT - 1;
+    rig_close(&rig);
+    int fd = open_in("control");
+    ck_assert_int_eq(pwrite(fd, &older, sizeof(older),
+                            offsetof(etg_local_control, format)),
+                     sizeof(older));
+    close(fd);
+    rig_reopen(&rig);
+    ck_assert_uint_eq(check_usable(), 0);
+    ck_assert(rig_logged(&rig, "format is not ours"));
+}
+END_TEST
+
+/* What the clock does not know of was not marked by it. */
+START_TEST(a_clock_behind_its_marks_is_damage)
+{
+    uint64_t reading = (uint64_t)_i;
+    rig_close(&rig);
+    int fd = open_in("control");
+    ck_assert_int_eq(pwrite(fd, &reading, sizeof(reading),
+                            offsetof(etg_local_control, reading)),
+                     sizeof(reading));
+    close(fd);
+    rig_reopen(&rig);
+    ck_assert_uint_eq(check_usable(), 0);
+    ck_assert(rig_logged(&rig, "damaged"));
 }
 END_TEST
 
@@ -430,6 +465,8 @@ int main(void)
     (void)damage_while_open_kills_no_second_child;
 #endif
     tcase_add_test(tcase, a_foreign_control_file_is_left_aside);
+    tcase_add_test(tcase, an_older_format_is_left_aside);
+    tcase_add_loop_test(tcase, a_clock_behind_its_marks_is_damage, 0, 2);
     tcase_add_loop_test(tcase, a_cut_control_file_is_left_aside, 0, 2);
     tcase_add_test(tcase, a_file_where_a_folder_should_be_is_left_aside);
     tcase_add_test(tcase, files_of_others_in_the_folder_stay);
