@@ -271,7 +271,6 @@ static apr_status_t outcome_read(etg_memcached_call *call,
     case ETG_MEMCACHED_REPLY_STORED:
     case ETG_MEMCACHED_REPLY_DELETED:
     case ETG_MEMCACHED_REPLY_TOUCHED:
-    case ETG_MEMCACHED_REPLY_TOUCHED:
         *outcome = ETG_MEMCACHED_DONE;
         break;
     case ETG_MEMCACHED_REPLY_NOT_STORED:

@@ -98,8 +98,8 @@ apr_status_t etg_memcached_tags_read(etg_memcached_call *call, etg_bytes tags,
     const etg_memcached_key *named[ETG_STORE_TAGS_MAX];
     etg_memcached_value values[ETG_STORE_TAGS_MAX];
     unsigned count = (unsigned)(tags.length / sizeof(etg_store_tag));
-    if (count > ETG_STORE_TAGS_MAX) {
-        return APR_EINVAL;
+    if (count == 0 || count > ETG_STORE_TAGS_MAX) {
+        return count == 0 ? APR_SUCCESS : APR_EINVAL;
     }
     for (unsigned i = 0; i < count; i++) {
         etg_memcached_key_of_tag(&keys[i], call->store->at.name_space,

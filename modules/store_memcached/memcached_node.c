@@ -79,6 +79,21 @@ int etg_memcached_node_is_up(etg_memcached_node *node)
     return is_up;
 }
 
+int etg_memcached_nodes_are_idle(etg_store *store)
+{
+    unsigned borrowed = 0;
+    for (unsigned i = 0; i < store->at.server_count; i++) {
+        etg_memcached_node *node = &store->nodes[i];
+        pthread_mutex_lock(&node->lock);
+        borrowed += node->connections;
+        for (etg_memcached_link *at = node->idle; at != NULL; at = at->next) {
+            borrowed--;
+        }
+        pthread_mutex_unlock(&node->lock);
+    }
+    return borrowed == 0;
+}
+
 unsigned etg_memcached_node_connections(etg_memcached_node *node)
 {
     pthread_mutex_lock(&node->lock);
@@ -252,7 +267,8 @@ static void node_probe(etg_memcached_node *node)
     etg_memcached_node_probed(node, question_ask(node));
 }
 
-/* Any proper answer will do. */
+/* Any proper answer will do; but it is back only when it has heard of the
+ * purges it missed. */
 static apr_status_t question_ask(etg_memcached_node *node)
 {
     etg_store *store = node->store;
@@ -269,9 +285,10 @@ static apr_status_t question_ask(etg_memcached_node *node)
     etg_memcached_key_of_clock(&key, store->at.name_space);
     etg_memcached_get(&call, keys, 1, ETG_MEMCACHED_ITEM_MAX, scratch,
                       &value);
+    rv = etg_memcached_owed_tell(&call, scratch);
     apr_pool_destroy(scratch);
     etg_memcached_call_end(&call);
-    return call.failure;
+    return rv != APR_SUCCESS ? rv : call.failure;
 }
 
 /* So that the children of many hosts do not ask in step. */

@@ -36,7 +36,6 @@ apr_status_t etg_memcached_reply_read(etg_bytes bytes,
         { "NOT_FOUND", ETG_MEMCACHED_REPLY_NOT_FOUND },
         { "DELETED", ETG_MEMCACHED_REPLY_DELETED },
         { "TOUCHED", ETG_MEMCACHED_REPLY_TOUCHED },
-        { "TOUCHED", ETG_MEMCACHED_REPLY_TOUCHED },
     };
     apr_size_t most = bytes.length < ETG_MEMCACHED_LINE_MAX
                       ? bytes.length : ETG_MEMCACHED_LINE_MAX;

@@ -22,7 +22,6 @@ typedef enum etg_memcached_reply_kind {
     ETG_MEMCACHED_REPLY_NOT_FOUND,
     ETG_MEMCACHED_REPLY_DELETED,
     ETG_MEMCACHED_REPLY_TOUCHED,
-    ETG_MEMCACHED_REPLY_TOUCHED,
     ETG_MEMCACHED_REPLY_NO_ROOM,   /* too large, or out of memory */
     ETG_MEMCACHED_REPLY_ERROR      /* the server says that it failed */
 } etg_memcached_reply_kind;

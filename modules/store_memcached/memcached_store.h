@@ -32,7 +32,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "etg_store.h"
 #include "memcached_item.h"
@@ -43,6 +42,7 @@ typedef struct etg_memcached_node etg_memcached_node;
 typedef struct etg_memcached_writer etg_memcached_writer;
 typedef struct etg_memcached_job etg_memcached_job;
 typedef struct etg_memcached_leases etg_memcached_leases;
+typedef struct etg_memcached_owed etg_memcached_owed;
 
 /* What this child counts. memcached_counters.c has their names. */
 typedef enum etg_memcached_count {
@@ -76,12 +76,12 @@ struct etg_store {
     etg_store *next;               /* the other stores of this configuration */
 
     /* open: this child's */
-    pid_t opened_by;               /* 0: not open */
-    _Atomic int down;
+    _Atomic int is_open;
     memcached_st *ring;            /* names nodes; never connects */
     etg_memcached_node *nodes;     /* at.server_count */
     etg_memcached_writer *writer;
     etg_memcached_leases *leases;
+    etg_memcached_owed *owed;      /* per node; the writer's thread's */
     _Atomic uint64_t counts[ETG_MEMCACHED_COUNTS];
 };
 
@@ -94,8 +94,9 @@ int etg_memcached_is_up(const etg_store *store);
  * connections ---- */
 
 apr_status_t etg_memcached_nodes_open(etg_store *store);
-/* Nobody uses a connection any more. */
 void etg_memcached_nodes_close(etg_store *store);
+/* Is no connection borrowed? */
+int etg_memcached_nodes_are_idle(etg_store *store);
 /* The node of a primary key or an entity id. */
 etg_memcached_node *etg_memcached_node_of(etg_store *store, const void *id,
                                           apr_size_t length);
@@ -267,6 +268,18 @@ apr_status_t etg_memcached_tags_read(etg_memcached_call *call,
                                      etg_bytes tags, apr_pool_t *p,
                                      etg_memcached_marks *marks,
                                      apr_uint64_t *cas);
+
+/* ---- memcached_mark.c: purges; and those that a node has still to be told
+ * of, because it was not reached ---- */
+
+apr_status_t etg_memcached_owed_open(etg_store *store);
+void etg_memcached_owed_close(etg_store *store);
+/* Writer thread: tells the node all it is owed, before it is called healed. */
+apr_status_t etg_memcached_owed_tell(etg_memcached_call *call, apr_pool_t *p);
+/* Writer thread: tells nodes that are up; µs until it is to be tried again,
+ * at most `most`. */
+apr_interval_time_t etg_memcached_owed_tell_all(etg_store *store,
+                                                apr_interval_time_t most);
 
 /* ---- memcached_lease.c ---- */
 

@@ -238,6 +238,7 @@ static void timers_run(etg_memcached_writer *writer)
     apr_interval_time_t next = IDLE_MOST;
     next = etg_memcached_leases_renew(writer->store, next);
     next = etg_memcached_nodes_probe(writer->store, next);
+    next = etg_memcached_owed_tell_all(writer->store, next);
     writer->timers_at = etg_memcached_now() + next;
 }
 
