@@ -56,6 +56,8 @@ static int keep_spec(etg_primary *primary, const char *spec,
 static const etg_primary_row *newer(const etg_primary_row *best,
                                     const etg_primary_row *row);
 static unsigned random_bits(apr_time_t now);
+static apr_time_t after_all(const etg_primary *primary, apr_time_t last,
+                            apr_time_t now);
 
 void etg_primary_init(etg_primary *primary, const char *key,
                       apr_size_t key_length, apr_time_t now,
@@ -206,6 +208,45 @@ const etg_primary_row *etg_primary_choose(const etg_primary *primary,
         }
     }
     return best;
+}
+
+void etg_primary_mark(etg_primary *primary, etg_store_mark mark,
+                      apr_time_t now)
+{
+    apr_time_t invalidated_at;
+
+    if (mark == ETG_STORE_MARK_SOFT) {
+        primary->purged_at = after_all(primary, primary->purged_at, now);
+    }
+    else if (mark != ETG_STORE_MARK_NONE) {
+        invalidated_at = after_all(primary, primary->invalidated_at, now);
+        if (mark == ETG_STORE_MARK_GONE) {
+            etg_primary_init(primary, primary->key, primary->key_length, now,
+                             primary->generation);
+        }
+        primary->invalidated_at = invalidated_at;
+    }
+}
+
+static apr_time_t after_all(const etg_primary *primary, apr_time_t last,
+                            apr_time_t now)
+{
+    apr_time_t at = now > last ? now : last + 1;
+
+    for (unsigned i = 0; i < primary->row_count; i++) {
+        if (primary->rows[i].received_at > at) {
+            at = primary->rows[i].received_at;
+        }
+    }
+    return at;
+}
+
+int etg_primary_is_marked_since(const etg_primary *primary,
+                                apr_time_t invalidated_at,
+                                apr_time_t purged_at)
+{
+    return primary->invalidated_at != invalidated_at
+        || primary->purged_at != purged_at;
 }
 
 static void put_row(etg_record_writer *writer, const etg_primary_row *row,

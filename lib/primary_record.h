@@ -11,6 +11,7 @@
 #include <apr_time.h>
 
 #include "etg_bytes.h"
+#include "etg_store.h"
 #include "lib/vary.h"
 
 /* The record's version; another one does not parse. */
@@ -69,6 +70,22 @@ apr_status_t etg_primary_put(etg_primary *primary, const char *spec,
                              const etg_primary_row *row, unsigned max_rows,
                              apr_time_t now, apr_pool_t *p,
                              unsigned *dropped);
+
+/* Marks all that is stored under the key: SOFT in purged_at, INVALID in
+ * invalidated_at; GONE drops rows and specs, too, and leaves the mark of
+ * INVALID behind, with a later generation. The mark is later than the last of
+ * its kind and than everything stored, whatever the clocks of the hosts that
+ * wrote those, so that it always moves. NONE does nothing. */
+void etg_primary_mark(etg_primary *primary, etg_store_mark mark,
+                      apr_time_t now);
+
+/* Has it been marked since a look-up saw these two times (0: no primary, or
+ * no mark)? What was fetched after that look-up is of before the mark then.
+ * Times are another host's: that they have moved is certain where clocks
+ * differ, which is the later is not. */
+int etg_primary_is_marked_since(const etg_primary *primary,
+                                apr_time_t invalidated_at,
+                                apr_time_t purged_at);
 
 /* The row of the variant for a request: for each spec the request's vary
  * hash is made (spec "" costs nothing); among the rows that fit, the one with

@@ -232,16 +232,11 @@ void etg_cache_head_seen(etg_cache_context *ctx,
 apr_status_t etg_cache_write_response(etg_cache_context *ctx,
                                       const etg_stored_response *record,
                                       const char *spec);
-typedef enum etg_cache_mark {
-    ETG_CACHE_MARK_INVALID,       /* validate before any use */
-    ETG_CACHE_MARK_SOFT,          /* stale */
-    ETG_CACHE_MARK_GONE           /* forget */
-} etg_cache_mark;
 /* Marks what is stored under `key`, and what is being fetched now. Waits at
  * most `wait`; APR_TIMEUP: not done yet. */
 apr_status_t etg_cache_write_mark(const etg_cache_server_conf *server,
                                   const etg_cache_key *key,
-                                  etg_cache_mark mark, apr_time_t now,
+                                  etg_store_mark mark, apr_time_t now,
                                   apr_interval_time_t wait);
 /* After an answer to an unsafe request: invalidates what it changed. */
 void etg_cache_invalidate_after(etg_cache_context *ctx, request_rec *r,

@@ -106,7 +106,7 @@ static int purge_url(etg_cache_context *ctx, request_rec *r, int hard)
 
     result.rv = etg_cache_write_mark(
         ctx->server, &ctx->key,
-        hard ? ETG_CACHE_MARK_GONE : ETG_CACHE_MARK_SOFT, apr_time_now(),
+        hard ? ETG_STORE_MARK_GONE : ETG_STORE_MARK_SOFT, apr_time_now(),
         PURGE_WAIT);
     result.moved = result.rv == APR_SUCCESS;
     ap_log_rerror(APLOG_MARK, APLOG_INFO, result.rv, r,

@@ -59,7 +59,7 @@ static apr_status_t refresh(etg_cache_context *ctx,
         return etg_cache_write_response(ctx, now, decision.vary);
     }
     if (decision.uncacheable) {
-        etg_cache_write_mark(ctx->server, &ctx->key, ETG_CACHE_MARK_INVALID,
+        etg_cache_write_mark(ctx->server, &ctx->key, ETG_STORE_MARK_INVALID,
                              apr_time_now(), ETG_CACHE_COMMIT_WAIT);
     }
     return APR_EGENERAL;
@@ -127,6 +127,6 @@ void etg_cache_head_seen(etg_cache_context *ctx,
         refresh(ctx, response->fields);
         return;
     }
-    etg_cache_write_mark(ctx->server, &ctx->key, ETG_CACHE_MARK_INVALID,
+    etg_cache_write_mark(ctx->server, &ctx->key, ETG_STORE_MARK_INVALID,
                          apr_time_now(), ETG_CACHE_COMMIT_WAIT);
 }

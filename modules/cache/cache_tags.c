@@ -14,7 +14,8 @@
 #include "lib/field_list.h"
 #include "modules/glue/request_view.h"
 
-#define HIDE_FILTER "ETAG_CACHE_HIDE_TAGS"
+/* Set when hooks are registered, before any thread. */
+static ap_filter_rec_t *hide_handle;
 
 static void insert_hide_filter(request_rec *r);
 static apr_status_t hide_filter(ap_filter_t *f, apr_bucket_brigade *bb);
@@ -26,8 +27,9 @@ static void tell_excess(etg_cache_context *ctx);
 
 void etg_cache_tags_register(void)
 {
-    ap_register_output_filter(HIDE_FILTER, hide_filter, NULL,
-                              ETG_CACHE_FILTER_TYPE + 1);
+    hide_handle = ap_register_output_filter("ETAG_CACHE_HIDE_TAGS",
+                                            hide_filter, NULL,
+                                            ETG_CACHE_FILTER_TYPE + 1);
     ap_hook_insert_filter(insert_hide_filter, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_insert_error_filter(insert_hide_filter, NULL, NULL,
                                 APR_HOOK_MIDDLE);
@@ -44,7 +46,7 @@ static void insert_hide_filter(request_rec *r)
 
     if (dir->mode != ETG_CACHE_OFF && !dir->expose_tags && r->main == NULL
         && server->tag_fields->nelts > 0) {
-        ap_add_output_filter(HIDE_FILTER, NULL, r, r->connection);
+        ap_add_output_filter_handle(hide_handle, NULL, r, r->connection);
     }
 }
 

@@ -23,7 +23,7 @@ typedef struct change {
     apr_time_t invalidated_at;    /* the marks that our look-up saw */
     apr_time_t purged_at;
     /* a mark */
-    etg_cache_mark mark;
+    etg_store_mark mark;
     apr_time_t now;
 } change;
 
@@ -44,10 +44,7 @@ static apr_status_t put_mark(etg_store_write *write, etg_bytes old,
                              apr_time_t *expires_at);
 static int read_primary(const change *c, etg_bytes old, apr_pool_t *scratch,
                         etg_primary *primary);
-static int is_outrun(const change *c, const etg_primary *primary);
 static apr_time_t last_expiry(const etg_primary *primary);
-static apr_time_t mark_time(const change *c, const etg_primary *primary,
-                            apr_time_t last);
 
 apr_status_t etg_cache_write_response(etg_cache_context *ctx,
                                       const etg_stored_response *record,
@@ -155,7 +152,8 @@ static apr_status_t put_response(etg_store_write *write, etg_bytes old,
     if (!read_primary(c, old, scratch, &primary)) {
         etg_primary_init(&primary, c->key, c->key_length, c->now, 0);
     }
-    else if (is_outrun(c, &primary)) {
+    else if (etg_primary_is_marked_since(&primary, c->invalidated_at,
+                                         c->purged_at)) {
         return APR_EGENERAL;      /* begun before the write or the purge */
     }
     rv = etg_primary_put(&primary, c->spec, &c->row, c->max_rows, c->now,
@@ -167,14 +165,6 @@ static apr_status_t put_response(etg_store_write *write, etg_bytes old,
                      primary.generation, &c->row.vary);
     *expires_at = last_expiry(&primary);
     return etg_primary_pack(&primary, scratch, fresh);
-}
-
-/* Was the key marked since our look-up? Marks are another host's times; that
- * they have moved is certain where clocks differ. */
-static int is_outrun(const change *c, const etg_primary *primary)
-{
-    return primary->invalidated_at != c->invalidated_at
-        || primary->purged_at != c->purged_at;
 }
 
 /* A mark stays as long as fetches that began before it may still come. */
@@ -197,7 +187,7 @@ static apr_time_t last_expiry(const etg_primary *primary)
 
 apr_status_t etg_cache_write_mark(const etg_cache_server_conf *server,
                                   const etg_cache_key *key,
-                                  etg_cache_mark mark, apr_time_t now,
+                                  etg_store_mark mark, apr_time_t now,
                                   apr_interval_time_t wait)
 {
     change *c;
@@ -218,36 +208,13 @@ static apr_status_t put_mark(etg_store_write *write, etg_bytes old,
 {
     const change *c = write->baton;
     etg_primary primary;
-    int known = read_primary(c, old, scratch, &primary);
-    apr_time_t invalidated_at = known ? primary.invalidated_at : 0;
 
-    if (!known || c->mark == ETG_CACHE_MARK_GONE) {
-        etg_primary_init(&primary, c->key, c->key_length, c->now,
-                         known ? primary.generation : 0);
+    if (!read_primary(c, old, scratch, &primary)) {
+        etg_primary_init(&primary, c->key, c->key_length, c->now, 0);
     }
-    if (c->mark == ETG_CACHE_MARK_SOFT) {
-        primary.purged_at = mark_time(c, &primary, primary.purged_at);
-    }
-    else {
-        primary.invalidated_at = mark_time(c, &primary, invalidated_at);
-    }
+    etg_primary_mark(&primary, c->mark, c->now);
     *expires_at = last_expiry(&primary);
     return etg_primary_pack(&primary, scratch, fresh);
-}
-
-/* Later than everything stored, and than the last mark, whatever the clocks
- * of those who stored it. */
-static apr_time_t mark_time(const change *c, const etg_primary *primary,
-                            apr_time_t last)
-{
-    apr_time_t at = c->now > last ? c->now : last + 1;
-
-    for (unsigned i = 0; i < primary->row_count; i++) {
-        if (primary->rows[i].received_at > at) {
-            at = primary->rows[i].received_at;
-        }
-    }
-    return at;
 }
 
 void etg_cache_invalidate_after(etg_cache_context *ctx, request_rec *r,
@@ -268,7 +235,7 @@ void etg_cache_invalidate_after(etg_cache_context *ctx, request_rec *r,
         etg_cache_key key;
 
         etg_cache_key_of(ctx, APR_ARRAY_IDX(targets, i, const char *), &key);
-        etg_cache_write_mark(ctx->server, &key, ETG_CACHE_MARK_INVALID, now,
+        etg_cache_write_mark(ctx->server, &key, ETG_STORE_MARK_INVALID, now,
                              ETG_CACHE_COMMIT_WAIT);
     }
     if (targets->nelts > 0) {

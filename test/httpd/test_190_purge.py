@@ -2,11 +2,13 @@
 """PURGE: soft, hard, all; and who may."""
 import json
 import subprocess
+import threading
 
 import pytest
 
 from conftest import PROXY
 from harness.backend import answer, counting, validating
+from harness.net import poll
 from harness.steps import FRESH, stored
 
 CONFIG = PROXY + """
@@ -189,3 +191,42 @@ def test_purge_113_uncached_places_pass_it_on(httpd, backend, path):
     path = "/uncached" + path
     backend.on(path, answer(200, {}, b"the backend's own"))
     assert purge(httpd, path).body == b"the backend's own"
+
+
+def asking(httpd, target):
+    answers = []
+    thread = threading.Thread(
+        target=lambda: answers.append(httpd.get(target)))
+    thread.start()
+    return thread, answers
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+@pytest.mark.parametrize("kind", ["soft", "hard", "all", "all hard"])
+def test_purge_120_during_a_fetch_outlives_it(httpd, backend, path, kind,
+                                             is_stored):
+    go_on = threading.Event()
+
+    def handler(exchange):
+        if exchange.number == 1:
+            exchange.wait(go_on)
+        exchange.respond(200, FRESH, b"answer %d" % exchange.number)
+    if is_stored:
+        backend.on(path, answer(200, {"Cache-Control": "max-age=0",
+                                      "Last-Modified": "Thu, 01 Jan 2026 "
+                                      "00:00:00 GMT"}, b"stale"))
+        stored(httpd, backend, path)
+    backend.on(path, handler)
+    leader, first = asking(httpd, path)
+    poll(lambda: backend.hits(path) == 1, "the backend is asked")
+    assert purge(httpd, path, kind).status == 200
+    followers = [asking(httpd, path) for _ in range(3)]
+    go_on.set()
+    for thread, _ in [(leader, first)] + followers:
+        thread.join(30)
+    assert first[0].body == b"answer 1"
+    for _, answers in followers:
+        assert answers[0].body == b"answer 2"
+    assert stored(httpd, backend, path).body == b"answer 2"
+    assert httpd.get(path).hit
+    assert backend.hits(path) == 2
