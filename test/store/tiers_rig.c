@@ -2,6 +2,7 @@
 /* tiers_rig.c: see tiers_rig.h. */
 #include "tiers_rig.h"
 
+#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #define HOSTS 16
 #define HELD 16
+#define WAIT apr_time_from_sec(20)
 
 typedef struct spied {
     etg_store *fake;
@@ -20,20 +22,23 @@ typedef struct spied {
     apr_interval_time_t wait;
 } spied;
 
-typedef struct host {
+typedef struct tiered {
     etg_store *store;
     unsigned int count;
     spied tiers[ETG_STORE_TIERS_MAX];
-} host;
+} tiered;
 
 /* Configured anew by each test; threads of a test only read. */
-static host hosts[HOSTS];
+static tiered hosts[HOSTS];
 static unsigned int host_count;
 static etg_store_provider provider;
 static etg_store_provider spy;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static const host *host_of(const etg_store *store)
+store_rig tiers_here;
+store_rig tiers_there;
+
+static const tiered *host_of(const etg_store *store)
 {
     for (unsigned int i = 0; i < HOSTS; i++) {
         if (hosts[i].store == store) {
@@ -100,7 +105,7 @@ static const char *rig_configure(etg_store **store, const char *uri,
     const etg_store_provider *unused;
     etg_tier tiers[ETG_STORE_TIERS_MAX];
     long long trust;
-    host *made = &hosts[host_count % HOSTS];
+    tiered *made = &hosts[host_count % HOSTS];
     memset(made, 0, sizeof(*made));
     if (sscanf(uri, "tiers:%u,%lld", &made->count, &trust) != 2
         || made->count > ETG_STORE_TIERS_MAX) {
@@ -126,7 +131,7 @@ static const char *rig_configure(etg_store **store, const char *uri,
 
 static apr_status_t rig_prepare(etg_store *store, apr_pool_t *pconf)
 {
-    const host *h = host_of(store);
+    const tiered *h = host_of(store);
     apr_status_t rv = APR_SUCCESS;
     for (unsigned int i = 0; rv == APR_SUCCESS && i < h->count; i++) {
         rv = etg_fake_provider.prepare(h->tiers[i].fake, pconf);
@@ -136,7 +141,7 @@ static apr_status_t rig_prepare(etg_store *store, apr_pool_t *pconf)
 
 static apr_status_t rig_open_tiers(etg_store *store, apr_pool_t *pchild)
 {
-    const host *h = host_of(store);
+    const tiered *h = host_of(store);
     apr_status_t rv = APR_SUCCESS;
     for (unsigned int i = 0; rv == APR_SUCCESS && i < h->count; i++) {
         rv = etg_fake_provider.open(h->tiers[i].fake, pchild);
@@ -169,7 +174,7 @@ const etg_store_provider *tiers_rig_provider(void)
 
 etg_store *tiers_rig_tier(const store_rig *rig, int tier)
 {
-    const host *h = host_of(rig->store);
+    const tiered *h = host_of(rig->store);
     return h->tiers[tier < 0 ? (int)h->count + tier : tier].fake;
 }
 
@@ -196,4 +201,61 @@ void tiers_rig_let_writes_go(etg_store *fake)
 apr_interval_time_t tiers_rig_last_wait(etg_store *fake)
 {
     return spied_of(fake)->wait;
+}
+
+void tiers_rig_begin(const char *query)
+{
+    rig_init(&tiers_here, tiers_rig_provider(), query);
+    rig_open(&tiers_here);
+    rig_beside(&tiers_there, &tiers_here, query);
+    rig_open(&tiers_there);
+}
+
+void tiers_rig_end(void)
+{
+    rig_close(&tiers_there);
+    apr_pool_destroy(tiers_there.p);
+    apr_pool_destroy(tiers_there.pconf);
+    rig_end(&tiers_here);
+}
+
+etg_store *tiers_rig_near(const store_rig *host)
+{
+    return tiers_rig_tier(host, 0);
+}
+
+etg_store *tiers_rig_shared(const store_rig *host)
+{
+    return tiers_rig_tier(host, -1);
+}
+
+unsigned int tiers_rig_asked(etg_store *fake)
+{
+    return etg_fake_calls(fake, ETG_FAKE_LOOKUP);
+}
+
+etg_store_found tiers_rig_look(store_rig *host, unsigned int n)
+{
+    etg_store_found found = { .answer = ETG_STORE_MISS };
+    ck_assert_int_eq(rig_look(host, n, ETG_STORE_NEAREST, &found),
+                     APR_SUCCESS);
+    return found;
+}
+
+unsigned int tiers_rig_version(const etg_store_found *found)
+{
+    unsigned int version;
+    ck_assert_int_eq(found->answer, ETG_STORE_HIT);
+    memcpy(&version, found->response.data + 4, 4);
+    return version;
+}
+
+apr_status_t tiers_rig_put(store_rig *host, unsigned int n,
+                           unsigned int version, apr_interval_time_t ago)
+{
+    static const etg_store_tag tag = TIERS_RIG_TAG;
+    etg_store_moment moment = rig_moment(host, n);
+    ck_assert_int_ne(moment.at, 0);
+    moment.at -= ago;
+    return rig_put_tagged(host, n, version, 100, WAIT, &moment, &tag, 1);
 }

@@ -30,4 +30,24 @@ void tiers_rig_let_writes_go(etg_store *fake);
 /* How long the last write to this fake was to wait. */
 apr_interval_time_t tiers_rig_last_wait(etg_store *fake);
 
+/* Two hosts that share a store; for a fixture. */
+extern store_rig tiers_here;
+extern store_rig tiers_there;
+void tiers_rig_begin(const char *query);
+void tiers_rig_end(void);
+
+etg_store *tiers_rig_near(const store_rig *host);
+etg_store *tiers_rig_shared(const store_rig *host);
+/* Look-ups so far. */
+unsigned int tiers_rig_asked(etg_store *fake);
+/* Looks primary n up; asserts that there is an answer. */
+etg_store_found tiers_rig_look(store_rig *host, unsigned int n);
+/* Asserts that it is a hit. */
+unsigned int tiers_rig_version(const etg_store_found *found);
+/* Stores a response that carries TIERS_RIG_TAG, as after a fetch that began
+ * `ago`: its copies are as old. */
+#define TIERS_RIG_TAG APR_UINT64_C(0x1234)
+apr_status_t tiers_rig_put(store_rig *host, unsigned int n,
+                           unsigned int version, apr_interval_time_t ago);
+
 #endif
