@@ -196,6 +196,11 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
         }
         ctx->status.hit = 0;
         ctx->status.has_ttl = 0;
+        if (found->is_copy) {
+            /* For a moment of the shared store: what is fetched now is to
+             * be stored there as well. */
+            etg_cache_look_up(ctx, ETG_STORE_SHARED, apr_time_now());
+        }
         ctx->found.stored = NULL;    /* its body is gone: a miss */
         ctx->status.detail = "no-body";
     }

@@ -170,20 +170,21 @@ apr_status_t etg_cache_tags_mark(const etg_cache_context *ctx,
     etg_store_tag overtagged = etg_purge_tag_of_overtagged(set);
     unsigned count = set->count;
     unsigned apart = 0;
-    apr_status_t rv = APR_SUCCESS;
+    apr_status_t rv;
+    apr_status_t rv_apart = APR_SUCCESS;
 
     memcpy(all, set->tags, count * sizeof(all[0]));
     if (count < ETG_STORE_TAGS_MAX) {
         all[count++] = overtagged;
     }
     else {
-        rv = meta->provider->mark(meta->instance, &overtagged, 1, mark, wait,
-                                  &apart);
+        rv_apart = meta->provider->mark(meta->instance, &overtagged, 1, mark,
+                                        wait, &apart);
     }
     *moved = 0;
+    rv = meta->provider->mark(meta->instance, all, count, mark, wait, moved);
     if (rv == APR_SUCCESS) {
-        rv = meta->provider->mark(meta->instance, all, count, mark, wait,
-                                  moved);
+        rv = rv_apart;
     }
     *moved = *moved < set->count ? *moved : set->count;
     return rv;

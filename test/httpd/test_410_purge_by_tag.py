@@ -543,3 +543,42 @@ def test_tag_171_none_has_no_tags(make_httpd, backend, path):
     assert stored(httpd, backend, path).get("Surrogate-Key") == tag
     assert purge(httpd, tag, target=path).status == 400
     assert httpd.get(path).hit
+
+
+def test_tag_180_two_tiers_are_purged_at_once(make_httpd, backend, path):
+    httpd = make_httpd(PROXY + """
+ETagCache On
+ETagCacheMetaStore "local:@STORE@/near" "local:@STORE@/far"
+ETagCacheTierTTL 1h
+""")
+    tag = tag_of(path)
+    backend.on(path, counting(tagged(tag)))
+    for kind in ("soft", "hard"):
+        stored(httpd, backend, path)
+        assert httpd.get(path).hit
+        assert purged(httpd, tag, kind) == 1
+        assert not httpd.get(path).hit
+
+
+def test_tag_181_what_replaces_a_lost_body_goes_to_all_tiers(
+        make_httpd, backend, path):
+    config = PROXY + "ETagCache On\nETagCacheMetaStore %s\n"
+    httpd = make_httpd(config % '"local:@STORE@/near" "local:@STORE@/far"')
+    body = b"0123456789" * 50000
+    backend.on(path, in_turn(answer(200, FRESH, b"old" + body),
+                             answer(200, FRESH, body)))
+    stored(httpd, backend, path)
+    assert httpd.get(path).hit
+    store = httpd.root / "store"
+    files = [file for file in store.rglob("*")
+             if "body" in file.parts and file.is_file()]
+    assert len(files) == 2, files
+    httpd.log.claim("ETG0310")
+    for file in files:
+        file.unlink()
+    assert stored(httpd, backend, path).body == body
+    assert backend.hits(path) == 2
+    httpd.stop()
+    far = make_httpd(config % ('"local:%s"' % (store / "far")))
+    assert far.get(path).hit
+    assert far.get(path).body == body
