@@ -86,9 +86,10 @@ apr_status_t etg_local_control_map(etg_store *store, const char *folder,
     }
     store->control_fd = fd;
     store->control = map;
-    store->marks = (_Atomic unsigned char *)map + sizeof(etg_local_control)
-                   + store->geometry.segment_count
-                     * sizeof(etg_local_segment);
+    store->tag_slots = (_Atomic uint64_t *)(void *)(
+        store->control->segments + store->geometry.segment_count);
+    store->marks = (_Atomic unsigned char *)(store->tag_slots
+                                             + store->geometry.tag_slots);
     store->ghosts = store->marks + store->geometry.mark_count;
     return APR_SUCCESS;
 }

@@ -9,13 +9,15 @@
  *   tags        tag -> readings of its last soft, invalid and gone mark
  *   tag-order   reading of a tag's last mark -> tag, one row per tag
  *
- * Only a purge makes rows: a tag without one was never marked, or not since
- * the reading `tag_floor`. There is room for a share of the map; the tags
- * marked longest ago give way to new ones, and raise the floor as they go.
- * What was stored before the floor and carries a tag without a row shows as
- * invalid, for its mark may have been forgotten. Writing a response costs
- * nothing here, and looking one up a search per tag in a database that is
- * empty where nothing was purged by tag.
+ * Only a purge makes rows, so writing a response costs nothing here. Before
+ * the rows stands a table in the control file: each tag falls into one of its
+ * slots, and no tag of a slot was marked after the slot's reading. Most tags
+ * of most look-ups need no search.
+ *
+ * There is room for a share of the map; the tags marked longest ago give way
+ * to new ones. A tag without a row was never marked, or not since both the
+ * reading `tag_floor` and that of its slot. A response older than that, with
+ * such a tag, shows as invalid: its mark may have been forgotten.
  *
  * The clock moves before the marks are there, so a response that was looked
  * up in between has a moment that the marks do not reach. It was fetched
@@ -46,6 +48,8 @@ static uint64_t clock_move(etg_local_control *control, unsigned int by);
 static void raise_to(_Atomic uint64_t *at_least, uint64_t reading);
 static int purge_run(etg_local_batch *batch, etg_local_job *job);
 static void purge_finish(etg_store *store, etg_local_job *job, int result);
+static _Atomic uint64_t *slot_of(const etg_store *store, uint64_t tag);
+static uint64_t forgotten(const etg_store *store, uint64_t tag);
 static int tag_mark(etg_local_batch *batch, uint64_t tag, int kind,
                     uint64_t reading);
 static int tags_trim(etg_local_batch *batch);
@@ -98,10 +102,13 @@ int etg_local_purge_compare(etg_store *store, MDB_txn *txn,
         uint64_t tag;
         marked row;
         memcpy(&tag, response->tags + i * sizeof(tag), sizeof(tag));
+        if (atomic_load(slot_of(store, tag)) <= moment) {
+            continue;
+        }
         int rc = marked_get(store, txn, tag, &row);
         if (rc == MDB_NOTFOUND) {
-            compare(atomic_load(&control->tag_floor), ETG_LOCAL_PURGE_INVALID,
-                    moment, mark, marked_at);
+            compare(forgotten(store, tag), ETG_LOCAL_PURGE_INVALID, moment,
+                    mark, marked_at);
             continue;
         }
         if (rc != MDB_SUCCESS) {
@@ -172,6 +179,20 @@ static void purge_finish(etg_store *store, etg_local_job *job, int result)
     (void)result;
 }
 
+/* Tags are hashes already. */
+static _Atomic uint64_t *slot_of(const etg_store *store, uint64_t tag)
+{
+    return &store->tag_slots[tag & (store->geometry.tag_slots - 1)];
+}
+
+/* The last reading at which a tag without a row may have been marked. */
+static uint64_t forgotten(const etg_store *store, uint64_t tag)
+{
+    uint64_t floor_ = atomic_load(&store->control->tag_floor);
+    uint64_t slot = atomic_load(slot_of(store, tag));
+    return slot < floor_ ? slot : floor_;
+}
+
 static int tag_mark(etg_local_batch *batch, uint64_t tag, int kind,
                     uint64_t reading)
 {
@@ -187,14 +208,14 @@ static int tag_mark(etg_local_batch *batch, uint64_t tag, int kind,
     }
     else if (rc == MDB_NOTFOUND) {
         memset(&row, 0, sizeof(row));
-        row.at[ETG_LOCAL_PURGE_INVALID] = atomic_load(
-            &store->control->tag_floor);
+        row.at[ETG_LOCAL_PURGE_INVALID] = forgotten(store, tag);
         rc = MDB_SUCCESS;
     }
     if (rc != MDB_SUCCESS) {
         return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
     }
     row.at[kind] = reading;
+    raise_to(slot_of(store, tag), reading);
     rc = mdb_put(batch->txn, store->tags, &key, &value, 0);
     if (rc == MDB_SUCCESS) {
         MDB_val order = { sizeof(reading), &reading };
@@ -216,7 +237,7 @@ static int tags_trim(etg_local_batch *batch)
     return rc;
 }
 
-/* The floor rises first: who sees no row any longer sees the floor. */
+/* The floor rises first: who no longer sees the row sees the floor. */
 static int oldest_forget(etg_local_batch *batch)
 {
     etg_store *store = batch->store;

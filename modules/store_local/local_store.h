@@ -6,7 +6,8 @@
  * One store is one folder `<dir>/store-<n>` holding
  *
  *   in-use     every child that has the folder open holds a shared flock on it
- *   control    mmapped: geometry, boot id, clock, segment table, hit marks
+ *   control    mmapped: geometry, boot id, clock, segment table, tag slots,
+ *              hit marks
  *   data.mdb   LMDB: `records` and `records-old` (sequence -> a record or a
  *              pair of them, in order of writing), `index` (hash prefix ->
  *              place, 10 bytes an item),
@@ -53,6 +54,8 @@ typedef struct etg_local_geometry {
     uint32_t segment_count;    /* the most there can be */
     uint32_t mark_count;       /* bytes; a power of two */
     uint32_t ghost_bytes;      /* eight bits each; a power of two */
+    uint32_t tag_slots;        /* eight bytes each; a power of two */
+    uint32_t pad;
 } etg_local_geometry;
 
 typedef enum etg_local_segment_state {
@@ -136,7 +139,7 @@ typedef struct etg_local_control {
     etg_local_segment segments[];
 } etg_local_control;
 
-_Static_assert(sizeof(etg_local_geometry) == 48, "layout of the control file");
+_Static_assert(sizeof(etg_local_geometry) == 56, "layout of the control file");
 _Static_assert(sizeof(etg_local_segment) == 24, "layout of the control file");
 
 typedef struct etg_local_reader etg_local_reader;
@@ -163,6 +166,7 @@ struct etg_store {
     int in_use_fd;
     int control_fd;
     etg_local_control *control;
+    _Atomic uint64_t *tag_slots; /* readings no earlier than any tag's mark */
     _Atomic unsigned char *marks;
     _Atomic unsigned char *ghosts;
     int segments_fd;

@@ -70,10 +70,12 @@ void etg_local_geometry_set(etg_local_geometry *geometry, uint64_t size)
     uint32_t marks = power_of_two_below(size / 512);
     geometry->mark_count = marks < MARKS_MAX ? marks : MARKS_MAX;
     geometry->ghost_bytes = geometry->mark_count / 2;
+    geometry->tag_slots = geometry->mark_count / 64;
+    uint64_t tables = geometry->mark_count + geometry->ghost_bytes
+                      + geometry->tag_slots * sizeof(uint64_t);
 
     uint64_t rest = size - geometry->map_bytes - LOCK_FILE_BYTES
-                    - geometry->mark_count - geometry->ghost_bytes
-                    - sizeof(etg_local_control);
+                    - tables - sizeof(etg_local_control);
     uint32_t segment = power_of_two_below(rest / SEGMENTS_WANTED);
     segment = segment < SEGMENT_MIN ? SEGMENT_MIN : segment;
     segment = segment > SEGMENT_MAX ? SEGMENT_MAX : segment;
@@ -81,7 +83,7 @@ void etg_local_geometry_set(etg_local_geometry *geometry, uint64_t size)
     geometry->segment_count = (uint32_t)(rest / segment);
     uint64_t head = sizeof(etg_local_control)
                     + geometry->segment_count * sizeof(etg_local_segment)
-                    + geometry->mark_count + geometry->ghost_bytes;
+                    + tables;
     geometry->control_bytes = (head + 4095) / 4096 * 4096;
     geometry->body_bytes = size - geometry->map_bytes - LOCK_FILE_BYTES
                            - geometry->control_bytes;

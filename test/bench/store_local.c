@@ -5,7 +5,9 @@
  *   store_local [threads]      (1)
  *
  * 10,000 entries with 4 KB bodies in a 256 MB store; prints wall time per
- * call and thread. A benchmark: it passes no judgement.
+ * call and thread: look-ups of responses without tags, then with eight, first
+ * where nothing was ever purged by tag, then where 10,000 other tags were. A
+ * benchmark: it passes no judgement.
  */
 #include <apr_pools.h>
 #include <apr_strings.h>
@@ -23,11 +25,14 @@
 #define ENTRIES 10000u
 #define BODY_BYTES 4195
 #define READS 500000u
+#define TAGS 8u
+#define PURGES 10000u
 #define FAR apr_time_from_sec(4000000000ll)
 
 static const etg_store_provider *const local = &etg_local_provider;
 static etg_store *store;
 static etg_entity_id ids[ENTRIES];
+static unsigned int tag_count; /* of what is put */
 
 static double now_ns(void)
 {
@@ -81,7 +86,13 @@ static void record_put(uint32_t n, apr_interval_time_t wait)
     write->response.data = apr_pcalloc(pool, 330);
     write->response.length = 330;
     write->response_expires_at = FAR;
-    write->moment.of[0] = 1;
+    write->moment.of[0] = 1;   /* older than any purge */
+    etg_store_tag *tags = apr_pcalloc(pool, TAGS * sizeof(*tags));
+    for (uint32_t i = 0; i < tag_count; i++) {
+        tags[i] = ((uint64_t)n * TAGS + i + 1) * 0x9e3779b97f4a7c15ull;
+    }
+    write->tags = tags;
+    write->tag_count = tag_count;
     local->meta_write(store, write, wait);
 }
 
@@ -94,6 +105,59 @@ static void body_put(uint32_t n, apr_pool_t *p)
         local->entity_append(writer, body, BODY_BYTES);
         local->entity_finish(writer, FAR, &ids[n % ENTRIES]);
     }
+}
+
+static void purge(uint32_t n)
+{
+    etg_store_tag tag = (n + 0x100000000ull) * 0x9e3779b97f4a7c15ull;
+    unsigned int moved;
+    if (local->mark(store, &tag, 1, ETG_STORE_MARK_SOFT,
+                    apr_time_from_sec(10), &moved) != APR_SUCCESS) {
+        printf("a purge failed: the figures are of no use\n");
+    }
+}
+
+/* What a look-up alone costs. */
+static void look_ups_print(const char *what, apr_pool_t *p)
+{
+    unsigned int misses = 0;
+    double began = now_ns();
+    for (uint32_t i = 0; i < READS; i++) {
+        etg_store_key key = key_of(i * 7919 % ENTRIES, 'p');
+        etg_store_found found = { .answer = ETG_STORE_MISS };
+        apr_pool_clear(p);
+        local->meta_lookup(store, &key, choose, NULL, ETG_STORE_NEAREST, p,
+                           &found);
+        misses += found.answer == ETG_STORE_MISS
+                  || found.mark != ETG_STORE_MARK_NONE;
+    }
+    printf("meta_lookup, %-24s %6.0f ns\n", what,
+           (now_ns() - began) / READS);
+    if (misses > 0) {
+        printf("%u misses: the figures are of no use\n", misses);
+    }
+}
+
+static void tags_measure(apr_pool_t *p)
+{
+    unsigned int moved;
+    look_ups_print("no tags", p);
+    tag_count = TAGS;
+    for (uint32_t n = 0; n < ENTRIES; n++) {
+        record_put(n, n % 64 == 63 ? apr_time_from_sec(10) : 0);
+    }
+    look_ups_print("8 tags", p);
+    double began = now_ns();
+    for (uint32_t n = 0; n < PURGES; n++) {
+        purge(n);
+    }
+    printf("mark by tag, waiting %8.0f ns\n", (now_ns() - began) / PURGES);
+    look_ups_print("8 tags, 10,000 purged", p);
+    began = now_ns();
+    for (uint32_t n = 0; n < PURGES; n++) {
+        local->mark(store, NULL, 0, ETG_STORE_MARK_SOFT, 0, &moved);
+    }
+    printf("mark everything      %8.0f ns\n", (now_ns() - began) / PURGES);
 }
 
 static void *reader(void *data)
@@ -186,6 +250,7 @@ int main(int argc, char **argv)
         printf("thread %2u: meta_lookup %6.0f ns, entity_read of %d bytes "
                "%6.0f ns\n", i, ns[i][0], BODY_BYTES, ns[i][1]);
     }
+    tags_measure(p);
     apr_pool_destroy(pchild);
     nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return 0;

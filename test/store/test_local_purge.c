@@ -122,6 +122,26 @@ START_TEST(a_forgotten_mark_counts_as_one)
 }
 END_TEST
 
+/* Tags fall into slots, and a slot that was not touched has lost nothing. */
+START_TEST(forgotten_marks_of_other_slots_do_no_harm)
+{
+    static const etg_store_tag never = 3;
+    uint64_t limit = rig.store->geometry.map_bytes / ETG_LOCAL_BYTES_PER_TAG;
+    put(&rig, 1, &never, 1);
+    for (uint64_t i = 0; i < 2 * limit; i += ETG_STORE_TAGS_MAX) {
+        etg_store_tag tags[ETG_STORE_TAGS_MAX];
+        for (unsigned int k = 0; k < ETG_STORE_TAGS_MAX; k++) {
+            tags[k] = (i + k) * rig.store->geometry.tag_slots;
+        }
+        mark(&rig, tags, ETG_STORE_TAGS_MAX, ETG_STORE_MARK_GONE);
+    }
+    ck_assert_uint_ge(rig_counter(&rig, "evicted_tags"), limit);
+    ck_assert_int_eq(mark_of(&rig, 1), ETG_STORE_MARK_NONE);
+    mark(&rig, &never, 1, ETG_STORE_MARK_SOFT);
+    ck_assert_int_eq(mark_of(&rig, 1), ETG_STORE_MARK_SOFT);
+}
+END_TEST
+
 /* Marked again and again, a tag has one row, and it is a young one. */
 START_TEST(a_tag_marked_again_is_remembered_anew)
 {
@@ -260,6 +280,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, tags_that_nobody_purged_take_no_room);
     tcase_add_test(tcase, a_forgotten_mark_counts_as_one);
+    tcase_add_test(tcase, forgotten_marks_of_other_slots_do_no_harm);
     tcase_add_test(tcase, a_tag_marked_again_is_remembered_anew);
     tcase_add_test(tcase, who_does_not_wait_is_told_that_it_is_to_come);
     tcase_add_test(tcase, a_store_that_is_not_open_marks_nothing);
