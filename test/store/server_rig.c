@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* memcached_server.c: see memcached_server.h. */
-#include "memcached_server.h"
+/* server_rig.c: see server_rig.h. */
+#include "server_rig.h"
 
 #include <arpa/inet.h>
 #include <check.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,15 +22,21 @@
 
 #define STARTS 5
 
-static int connect_to(int port)
+static int connect_to(const test_server *server)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in tcp = { .sin_family = AF_INET };
+    struct sockaddr_un path = { .sun_family = AF_UNIX };
+    int has_path = server->path[0] != '\0';
+    int fd = socket(has_path ? AF_UNIX : AF_INET,
+                    SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     ck_assert_int_ge(fd, 0);
-    address.sin_port = htons((in_port_t)port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+    tcp.sin_port = htons((in_port_t)server->port);
+    tcp.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    memcpy(path.sun_path, server->path, sizeof(server->path));
+    if (connect(fd, has_path ? (struct sockaddr *)&path
+                             : (struct sockaddr *)&tcp,
+                has_path ? sizeof(path) : sizeof(tcp)) != 0) {
         close(fd);
         return -1;
     }
@@ -37,20 +45,13 @@ static int connect_to(int port)
 
 static int port_free(void)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET };
-    socklen_t length = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int port;
 
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)),
-                     0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &length),
-                     0);
-    close(fd);
-    return ntohs(address.sin_port);
+    close(server_listen(&port));
+    return port;
 }
 
-static void spawn(memcached_server *server)
+static void spawn(test_server *server)
 {
     char port[16];
     char megabytes[16];
@@ -60,14 +61,22 @@ static void spawn(memcached_server *server)
     server->pid = fork();
     ck_assert_int_ge(server->pid, 0);
     if (server->pid == 0) {
-        char *const arguments[] = { "memcached", "-l", "127.0.0.1", "-p",
-                                    port, "-U", "0", "-m", megabytes, "-t",
-                                    "2", "-u", geteuid() == 0 ? "nobody" : "",
-                                    NULL };
+        char *on_port[] = { "memcached", "-l", "127.0.0.1", "-p", port, "-U",
+                            "0", "-m", megabytes, "-t", "2", NULL, NULL,
+                            NULL };
+        char *on_path[] = { "memcached", "-s", server->path, "-m", megabytes,
+                            "-t", "2", NULL, NULL, NULL };
+        char **arguments = server->path[0] != '\0' ? on_path : on_port;
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (geteuid() != 0) {
-            ((char **)arguments)[11] = NULL;
+        if (geteuid() == 0) {
+            /* Another user would not end with its parent. */
+            char **end = arguments;
+            while (*end != NULL) {
+                end++;
+            }
+            end[0] = "-u";
+            end[1] = "root";
         }
         execvp("memcached", arguments);
         _exit(127);
@@ -75,7 +84,7 @@ static void spawn(memcached_server *server)
 }
 
 /* False: it ended, because another took the port meanwhile. */
-static int answers(memcached_server *server)
+static int answers(test_server *server)
 {
     const struct timespec pause = { 0, 2000000L };
     apr_time_t deadline = apr_time_now() + apr_time_from_sec(10);
@@ -87,7 +96,7 @@ static int answers(memcached_server *server)
             server->pid = 0;
             return 0;
         }
-        fd = connect_to(server->port);
+        fd = connect_to(server);
         if (fd >= 0) {
             close(fd);
             return 1;
@@ -98,7 +107,7 @@ static int answers(memcached_server *server)
     return 0;
 }
 
-int memcached_is_installed(void)
+int server_is_installed(void)
 {
     pid_t pid = fork();
     int status = 0;
@@ -114,7 +123,7 @@ int memcached_is_installed(void)
            && WEXITSTATUS(status) == 0;
 }
 
-void memcached_start(memcached_server *server, int megabytes)
+void server_start(test_server *server, int megabytes)
 {
     int tries;
 
@@ -130,43 +139,58 @@ void memcached_start(memcached_server *server, int megabytes)
     ck_abort_msg("memcached does not start");
 }
 
-void memcached_restart(memcached_server *server)
+void server_start_on_socket(test_server *server, int megabytes)
 {
-    memcached_kill(server);
+    const char *base = getenv("TMPDIR");
+
+    memset(server, 0, sizeof(*server));
+    server->megabytes = megabytes;
+    snprintf(server->path, sizeof(server->path), "%s/etg-memcached-%ld.sock",
+             base != NULL ? base : "/tmp", (long)getpid());
+    spawn(server);
+    ck_assert_msg(answers(server), "memcached does not start");
+}
+
+void server_restart(test_server *server)
+{
+    server_kill(server);
     spawn(server);
     ck_assert_msg(answers(server), "memcached does not start again");
 }
 
-void memcached_kill(memcached_server *server)
+void server_kill(test_server *server)
 {
     if (server->pid > 0) {
         kill(server->pid, SIGKILL);
         waitpid(server->pid, NULL, 0);
         server->pid = 0;
     }
+    if (server->path[0] != '\0') {
+        unlink(server->path);
+    }
 }
 
-void memcached_freeze(const memcached_server *server)
+void server_freeze(const test_server *server)
 {
     ck_assert_int_eq(kill(server->pid, SIGSTOP), 0);
 }
 
-void memcached_thaw(const memcached_server *server)
+void server_thaw(const test_server *server)
 {
     ck_assert_int_eq(kill(server->pid, SIGCONT), 0);
 }
 
 /* Sends `head` and `value`, and reads until `end` is the answer's end. */
-static char *ask(const memcached_server *server, const char *head,
+static char *ask(const test_server *server, const char *head,
                  etg_bytes value, const char *end, apr_size_t *length,
                  apr_pool_t *p)
 {
-    apr_size_t room = 3 << 20;
+    apr_size_t room = 8192;
     char *answer = apr_palloc(p, room + 1);
     apr_size_t got = 0;
     apr_size_t tail = strlen(end);
     FILE *stream;
-    int fd = connect_to(server->port);
+    int fd = connect_to(server);
 
     ck_assert_int_ge(fd, 0);
     stream = fdopen(fd, "w");
@@ -178,8 +202,16 @@ static char *ask(const memcached_server *server, const char *head,
     }
     fflush(stream);
     while (got < tail || memcmp(answer + got - tail, end, tail) != 0) {
-        ssize_t n = read(fd, answer + got, room - got);
+        ssize_t n;
 
+        if (got == room) {
+            char *larger = apr_palloc(p, 2 * room + 1);
+
+            memcpy(larger, answer, got);
+            answer = larger;
+            room *= 2;
+        }
+        n = read(fd, answer + got, room - got);
         ck_assert_msg(n > 0, "memcached says \"%.*s\" to \"%s\"",
                       got > 80 ? 80 : (int)got, answer, head);
         got += (apr_size_t)n;
@@ -192,22 +224,22 @@ static char *ask(const memcached_server *server, const char *head,
 
 static int by_key(const void *a, const void *b)
 {
-    return strcmp(((const memcached_key_row *)a)->key,
-                  ((const memcached_key_row *)b)->key);
+    return strcmp(((const server_key_row *)a)->key,
+                  ((const server_key_row *)b)->key);
 }
 
-apr_array_header_t *memcached_keys(const memcached_server *server,
-                                   const char *prefix, apr_pool_t *p)
+apr_array_header_t *server_keys(const test_server *server,
+                                const char *prefix, apr_pool_t *p)
 {
     apr_array_header_t *rows = apr_array_make(p, 16,
-                                              sizeof(memcached_key_row));
+                                              sizeof(server_key_row));
     const etg_bytes none = { NULL, 0 };
     apr_size_t length;
     char *line = ask(server, "lru_crawler metadump all\r\n", none, "END\r\n",
                      &length, p);
 
     for (line = strtok(line, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-        memcached_key_row row = { NULL, 0, 0 };
+        server_key_row row = { NULL, 0, 0 };
         char *key = strstr(line, "key=");
         char *expires = strstr(line, " exp=");
         char *bytes = strstr(line, " size=");
@@ -225,15 +257,15 @@ apr_array_header_t *memcached_keys(const memcached_server *server,
         row.expires_s = strtoll(expires + 5, NULL, 10);
         row.bytes = strtoull(bytes + 6, NULL, 10);
         if (strncmp(row.key, prefix, strlen(prefix)) == 0) {
-            APR_ARRAY_PUSH(rows, memcached_key_row) = row;
+            APR_ARRAY_PUSH(rows, server_key_row) = row;
         }
     }
-    qsort(rows->elts, (size_t)rows->nelts, sizeof(memcached_key_row), by_key);
+    qsort(rows->elts, (size_t)rows->nelts, sizeof(server_key_row), by_key);
     return rows;
 }
 
-etg_bytes memcached_value(const memcached_server *server, const char *key,
-                          apr_pool_t *p)
+etg_bytes server_value(const test_server *server, const char *key,
+                       apr_pool_t *p)
 {
     const etg_bytes none = { NULL, 0 };
     etg_bytes value = none;
@@ -256,8 +288,8 @@ etg_bytes memcached_value(const memcached_server *server, const char *key,
     return value;
 }
 
-void memcached_set(const memcached_server *server, const char *key,
-                   etg_bytes value)
+void server_set(const test_server *server, const char *key,
+                etg_bytes value)
 {
     apr_pool_t *p;
     apr_size_t length;
@@ -268,7 +300,7 @@ void memcached_set(const memcached_server *server, const char *key,
     apr_pool_destroy(p);
 }
 
-void memcached_delete_key(const memcached_server *server, const char *key)
+void server_delete(const test_server *server, const char *key)
 {
     const etg_bytes none = { NULL, 0 };
     apr_pool_t *p;
@@ -280,7 +312,7 @@ void memcached_delete_key(const memcached_server *server, const char *key)
     apr_pool_destroy(p);
 }
 
-apr_uint64_t memcached_stat(const memcached_server *server, const char *name)
+apr_uint64_t server_stat(const test_server *server, const char *name)
 {
     const etg_bytes none = { NULL, 0 };
     apr_pool_t *p;
@@ -295,4 +327,73 @@ apr_uint64_t memcached_stat(const memcached_server *server, const char *name)
     number = strtoull(strchr(at + 5, ' '), NULL, 10);
     apr_pool_destroy(p);
     return number;
+}
+
+int server_listen(int *port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    socklen_t length = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)),
+                     0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &length),
+                     0);
+    ck_assert_int_eq(listen(fd, 16), 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* What could be passed on, at most `most` bytes; 0: this is the end. */
+static apr_size_t pass_on(int from, int to, apr_size_t most)
+{
+    char buffer[16384];
+    ssize_t n = read(from, buffer, most < sizeof(buffer) ? most
+                                                         : sizeof(buffer));
+
+    return n > 0 && send(to, buffer, (size_t)n, MSG_NOSIGNAL) == n
+           ? (apr_size_t)n : 0;
+}
+
+/* One connection; what is left of the budget. */
+static apr_size_t relay_one(int client, int upstream, apr_size_t budget)
+{
+    while (budget > 0) {
+        struct pollfd both[2] = { { client, POLLIN, 0 },
+                                  { upstream, POLLIN, 0 } };
+        apr_size_t passed = 1;
+
+        if (poll(both, 2, -1) <= 0) {
+            break;
+        }
+        if (both[0].revents != 0) {
+            passed = pass_on(client, upstream, budget + 16384);
+        }
+        if (passed > 0 && both[1].revents != 0) {
+            passed = pass_on(upstream, client, budget);
+            budget -= passed;
+        }
+        if (passed == 0) {
+            break;
+        }
+    }
+    return budget;
+}
+
+void server_relay(int fd, const test_server *server, apr_size_t budget)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (budget > 0) {
+        int client = accept(fd, NULL, NULL);
+        int upstream = connect_to(server);
+
+        if (client < 0 || upstream < 0) {
+            break;
+        }
+        budget = relay_one(client, upstream, budget);
+        close(client);
+        close(upstream);
+    }
+    close(fd);
 }
