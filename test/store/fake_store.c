@@ -46,6 +46,8 @@ typedef struct lease_row {
 typedef struct engine {
     struct engine *next;
     const char *name;
+    apr_allocator_t *allocator;/* pools are no place to be found in by who
+                                * looks for leaks */
     apr_pool_t *pool;
     pthread_mutex_t lock;      /* guards all below */
     apr_hash_t *records;       /* key -> record */
@@ -87,7 +89,8 @@ static engine *engine_make(const char *name)
     apr_allocator_create(&allocator);
     apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
     apr_allocator_owner_set(allocator, pool);
-    engine *made = apr_pcalloc(pool, sizeof(*made));
+    engine *made = calloc(1, sizeof(*made));
+    made->allocator = allocator;
     made->pool = pool;
     made->name = apr_pstrdup(pool, name);
     made->tags = apr_hash_make(pool);
