@@ -156,7 +156,9 @@ static apr_status_t marks_read(lookup *look_up,
     }
     for (unsigned i = 0; i < count; i++) {
         if (marks[i].soft == 0) {
-            marks[i] = etg_memcached_marks_new(reading + 1);
+            /* Forgotten with all its marks, the last of which moved the
+             * clock to where it is, at the latest. */
+            marks[i] = etg_memcached_marks_new(reading);
         }
         etg_memcached_marks_compare(&marks[i], response->moment, found);
     }

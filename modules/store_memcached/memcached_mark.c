@@ -35,6 +35,12 @@ typedef struct mark_job {
     etg_store_tag tags[ETG_STORE_TAGS_MAX];
 } mark_job;
 
+/* The clock's readings before and after a mark. */
+typedef struct clock_step {
+    apr_uint64_t from;
+    apr_uint64_t to;
+} clock_step;
+
 struct etg_memcached_owed {
     etg_store_mark everything;
     unsigned count;
@@ -55,10 +61,10 @@ static apr_status_t call_mark(etg_memcached_call *call,
                               etg_store_mark mark, apr_pool_t *p);
 static apr_status_t clock_move(etg_memcached_call *call, int everything,
                                etg_store_mark mark, apr_pool_t *p,
-                               apr_uint64_t *reading);
+                               clock_step *step);
 static apr_status_t tags_move(etg_memcached_call *call,
                               const etg_store_tag *tags, unsigned count,
-                              etg_store_mark mark, apr_uint64_t reading,
+                              etg_store_mark mark, const clock_step *step,
                               apr_pool_t *p, etg_store_tag *left,
                               unsigned *left_count);
 static void marks_set(etg_memcached_marks *marks, etg_store_mark mark,
@@ -236,10 +242,10 @@ static apr_status_t call_mark(etg_memcached_call *call,
                               etg_store_mark mark, apr_pool_t *p)
 {
     etg_store_tag left[ETG_STORE_TAGS_MAX];
-    apr_uint64_t reading;
-    apr_status_t rv = clock_move(call, count == 0, mark, p, &reading);
+    clock_step step;
+    apr_status_t rv = clock_move(call, count == 0, mark, p, &step);
     for (int i = 0; i < TRIES && rv == APR_SUCCESS && count > 0; i++) {
-        rv = tags_move(call, tags, count, mark, reading, p, left, &count);
+        rv = tags_move(call, tags, count, mark, &step, p, left, &count);
         tags = left;
         etg_memcached_call_renew(call);
     }
@@ -249,7 +255,7 @@ static apr_status_t call_mark(etg_memcached_call *call,
 /* A clock that is not there is made, which marks everything invalid. */
 static apr_status_t clock_move(etg_memcached_call *call, int everything,
                                etg_store_mark mark, apr_pool_t *p,
-                               apr_uint64_t *reading)
+                               clock_step *step)
 {
     etg_memcached_key key;
     const etg_memcached_key *keys[1] = { &key };
@@ -270,11 +276,12 @@ static apr_status_t clock_move(etg_memcached_call *call, int everything,
         int is_there = value.bytes.data != NULL
                        && etg_memcached_clock_unpack(value.bytes, &key,
                                                      &clock) == APR_SUCCESS;
-        clock.reading = is_there && clock.reading >= now ? clock.reading + 1
-                                                         : now;
         if (!is_there) {
-            clock.all = etg_memcached_marks_new(clock.reading);
+            clock.reading = now;
+            clock.all = etg_memcached_marks_new(now);
         }
+        step->from = clock.reading;
+        clock.reading = clock.reading >= now ? clock.reading + 1 : now;
         if (everything) {
             marks_set(&clock.all, mark, clock.reading);
         }
@@ -289,7 +296,7 @@ static apr_status_t clock_move(etg_memcached_call *call, int everything,
             return rv;
         }
     }
-    *reading = clock.reading;
+    step->to = clock.reading;
     return outcome == ETG_MEMCACHED_DONE ? APR_SUCCESS
            : outcome == ETG_MEMCACHED_REFUSED ? APR_ENOSPC : APR_EBUSY;
 }
@@ -297,7 +304,7 @@ static apr_status_t clock_move(etg_memcached_call *call, int everything,
 /* Those that another changed meanwhile are left; `left` may be `tags`. */
 static apr_status_t tags_move(etg_memcached_call *call,
                               const etg_store_tag *tags, unsigned count,
-                              etg_store_mark mark, apr_uint64_t reading,
+                              etg_store_mark mark, const clock_step *step,
                               apr_pool_t *p, etg_store_tag *left,
                               unsigned *left_count)
 {
@@ -310,9 +317,11 @@ static apr_status_t tags_move(etg_memcached_call *call,
         call, etg_memcached_tags_pack(tags, count, p), p, marks, cas);
     for (unsigned i = 0; i < count && rv == APR_SUCCESS; i++) {
         if (marks[i].soft == 0) {
-            marks[i] = etg_memcached_marks_new(reading);
+            /* No purge before this one can have been forgotten by what is
+             * as young as the clock's last step. */
+            marks[i] = etg_memcached_marks_new(step->from);
         }
-        marks_set(&marks[i], mark, reading);
+        marks_set(&marks[i], mark, step->to);
         etg_memcached_key_of_tag(&keys[i], call->store->at.name_space,
                                  tags[i]);
         orders[i].verb = cas[i] != 0 ? ETG_MEMCACHED_CAS : ETG_MEMCACHED_ADD;
