@@ -29,6 +29,15 @@ static void put(unsigned int n, const etg_store_tag *tags,
                                     count), APR_SUCCESS);
 }
 
+/* A tag that was never written anywhere is not known: it is made known, on
+ * whatever the store's keys are spread over. */
+static void warm(etg_store_tag tag)
+{
+    for (unsigned int i = 0; i < 48; i++) {
+        put(WARM + i, &tag, 1);
+    }
+}
+
 static void mark(const etg_store_tag *tags, unsigned int count,
                  etg_store_mark kind)
 {
@@ -152,7 +161,7 @@ static void a_mark_before_the_look_up_does_not_count(void)
 static void a_fetch_that_began_before_a_mark_is_stored_as_marked(void)
 {
     static const etg_store_tag tag = 11;
-    put(WARM, &tag, 1);
+    warm(tag);
     for (unsigned int i = 0; i < 6; i++) {
         etg_store_moment moment = rig_moment(&rig, i);
         mark(&tag, i / 3, kinds[i % 3]);
@@ -301,9 +310,8 @@ static apr_status_t update_variants(etg_store_write *write, etg_bytes old,
     return APR_SUCCESS;
 }
 
-/* A response of its own under primary 1 that carries its number as a tag;
- * tags beyond that make rows of any length. */
-static void variant_put(unsigned int variant, unsigned int tag_count)
+/* Primary 1 written anew, and nothing else. */
+static etg_store_write *primary_write(void)
 {
     apr_allocator_t *allocator;
     apr_pool_t *pool;
@@ -311,13 +319,22 @@ static void variant_put(unsigned int variant, unsigned int tag_count)
     apr_pool_create_ex(&pool, NULL, NULL, allocator);
     apr_allocator_owner_set(allocator, pool);
     etg_store_write *write = apr_pcalloc(pool, sizeof(*write));
+    write->pool = pool;
+    write->primary_key = rig_key(1, 'p');
+    write->update = update_variants;
+    return write;
+}
+
+/* A response of its own under primary 1 that carries its number as a tag;
+ * tags beyond that make rows of any length. */
+static void variant_put(unsigned int variant, unsigned int tag_count)
+{
+    etg_store_write *write = primary_write();
+    apr_pool_t *pool = write->pool;
     etg_store_tag *tags = apr_pcalloc(pool, tag_count * sizeof(*tags));
     for (unsigned int i = 0; i < tag_count; i++) {
         tags[i] = 100 + variant + i * 1000;
     }
-    write->pool = pool;
-    write->primary_key = rig_key(1, 'p');
-    write->update = update_variants;
     write->response_key = rig_key(variant, 'v');
     write->response.data = apr_pmemdup(pool, &variant, sizeof(variant));
     write->response.length = sizeof(variant);
@@ -350,6 +367,7 @@ static etg_store_mark variant_mark(unsigned int variant)
 
 static void each_variant_has_its_own_tags_and_moment(void)
 {
+    mark(NULL, 0, ETG_STORE_MARK_INVALID);
     for (unsigned int round = 0; round < 4; round++) {
         for (unsigned int variant = 0; variant < 6; variant++) {
             variant_put(variant, 1 + (variant * 7 + round * 5) % 20);
@@ -367,6 +385,24 @@ static void each_variant_has_its_own_tags_and_moment(void)
         ck_assert_int_eq(variant_mark(1), ETG_STORE_MARK_NONE);
         ck_assert_int_eq(variant_mark(2), ETG_STORE_MARK_GONE);
     }
+}
+
+static void a_primary_written_alone_leaves_its_responses_as_they_are(void)
+{
+    static const etg_store_tag tag = 100;
+    mark(NULL, 0, ETG_STORE_MARK_INVALID);
+    for (unsigned int i = 0; i < 2; i++) {
+        variant_put(i, 3);
+    }
+    ck_assert_int_eq(tested->meta_write(rig.store, primary_write(), WAIT),
+                     APR_SUCCESS);
+    ck_assert_int_eq(variant_mark(0), ETG_STORE_MARK_NONE);
+    ck_assert_int_eq(variant_mark(1), ETG_STORE_MARK_NONE);
+    mark(&tag, 1, ETG_STORE_MARK_SOFT);
+    ck_assert_int_eq(tested->meta_write(rig.store, primary_write(), WAIT),
+                     APR_SUCCESS);
+    ck_assert_int_eq(variant_mark(0), ETG_STORE_MARK_SOFT);
+    ck_assert_int_eq(variant_mark(1), ETG_STORE_MARK_NONE);
 }
 
 static void marks_are_still_there_after_a_restart(void)
@@ -446,8 +482,7 @@ static void threads_mark_and_write_at_once(void)
     unsigned int numbers[6] = { 0, 1, 2, 3, 4, 5 };
     pthread_t threads[6];
     for (unsigned int i = 0; i < 6; i++) {
-        etg_store_tag tag = 500 + i;
-        put(WARM + i, &tag, 1);
+        warm(500 + i);
     }
     for (unsigned int i = 0; i < 6; i++) {
         ck_assert_int_eq(pthread_create(&threads[i], NULL, marker,
@@ -477,6 +512,7 @@ static const conformance_case cases[] = {
     CASE(the_clock_moves_with_marks_only),
     CASE(expires_at_is_as_written),
     CASE(each_variant_has_its_own_tags_and_moment),
+    CASE(a_primary_written_alone_leaves_its_responses_as_they_are),
     CASE(marks_are_still_there_after_a_restart),
     CASE(what_cannot_be_marked_is_refused),
     CASE(threads_mark_and_write_at_once)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * test_memcached.c: the list that every provider must pass, against real
- * memcached servers: one over TCP, one over a socket, and three.
+ * memcached servers: one over TCP, one over a socket, and three, all at the
+ * same time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,8 @@ static const struct {
     { "a socket", 1, 1 },
     { "three servers", 3, 0 }
 };
+
+#define PLACES (sizeof(places) / sizeof(places[0]))
 
 /* In a process of its own: one subject per process. */
 static int place_run(unsigned place)
@@ -42,19 +45,21 @@ static int place_run(unsigned place)
 
 int main(void)
 {
+    pid_t pids[PLACES];
     int failed = 0;
     if (!server_is_installed()) {
         printf("memcached is not installed\n");
         return 77;
     }
-    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        int status = 0;
-        pid_t pid = fork();
-        if (pid == 0) {
+    for (unsigned i = 0; i < PLACES; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
             exit(place_run(i));
         }
-        waitpid(pid, &status, 0);
-        failed |= status != 0;
+    }
+    for (unsigned i = 0; i < PLACES; i++) {
+        int status = 0;
+        failed |= waitpid(pids[i], &status, 0) != pids[i] || status != 0;
     }
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
