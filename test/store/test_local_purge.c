@@ -166,6 +166,30 @@ static int is_marked(void *baton)
     return mark_of(&rig, 1) == *(etg_store_mark *)baton;
 }
 
+/* The clock says when, as far as the wall's has not gone back. */
+START_TEST(the_clock_catches_up_and_never_goes_back)
+{
+    uint64_t now = (uint64_t)apr_time_now();
+    uint64_t hour = (uint64_t)apr_time_from_sec(3600);
+    static const etg_store_tag tag = 1;
+    for (unsigned int count = 0; count < 2; count++) {
+        etg_store_found found;
+        atomic_store(&rig.store->control->reading, now - hour);
+        put(&rig, 1, &tag, 1);
+        mark(&rig, &tag, count, ETG_STORE_MARK_SOFT);
+        ck_assert_int_eq(rig_look(&rig, 1, ETG_STORE_NEAREST, &found),
+                         APR_SUCCESS);
+        ck_assert_int_ge(found.marked_at, (apr_time_t)now);
+        atomic_store(&rig.store->control->reading, now + hour);
+        put(&rig, 1, &tag, 1);
+        mark(&rig, &tag, count, ETG_STORE_MARK_SOFT);
+        ck_assert_int_eq(rig_look(&rig, 1, ETG_STORE_NEAREST, &found),
+                         APR_SUCCESS);
+        ck_assert_int_eq(found.marked_at, (apr_time_t)(now + hour + 1));
+    }
+}
+END_TEST
+
 START_TEST(who_does_not_wait_is_told_that_it_is_to_come)
 {
     static const etg_store_tag tag = 1;
@@ -282,6 +306,7 @@ int main(void)
     tcase_add_test(tcase, a_forgotten_mark_counts_as_one);
     tcase_add_test(tcase, forgotten_marks_of_other_slots_do_no_harm);
     tcase_add_test(tcase, a_tag_marked_again_is_remembered_anew);
+    tcase_add_test(tcase, the_clock_catches_up_and_never_goes_back);
     tcase_add_test(tcase, who_does_not_wait_is_told_that_it_is_to_come);
     tcase_add_test(tcase, a_store_that_is_not_open_marks_nothing);
     tcase_add_test(tcase, a_write_with_too_many_tags_harms_nobody);
