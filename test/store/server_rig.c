@@ -43,11 +43,27 @@ static int connect_to(const test_server *server)
     return fd;
 }
 
+static int listen_on_any(int *port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    socklen_t length = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)),
+                     0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &length),
+                     0);
+    ck_assert_int_eq(listen(fd, 16), 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
 static int port_free(void)
 {
     int port;
 
-    close(server_listen(&port));
+    close(listen_on_any(&port));
     return port;
 }
 
@@ -329,22 +345,6 @@ apr_uint64_t server_stat(const test_server *server, const char *name)
     return number;
 }
 
-int server_listen(int *port)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET };
-    socklen_t length = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)),
-                     0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &length),
-                     0);
-    ck_assert_int_eq(listen(fd, 16), 0);
-    *port = ntohs(address.sin_port);
-    return fd;
-}
-
 /* What could be passed on, at most `most` bytes; 0: this is the end. */
 static apr_size_t pass_on(int from, int to, apr_size_t most)
 {
@@ -381,7 +381,7 @@ static apr_size_t relay_one(int client, int upstream, apr_size_t budget)
     return budget;
 }
 
-void server_relay(int fd, const test_server *server, apr_size_t budget)
+static void relay(int fd, const test_server *server, apr_size_t budget)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     while (budget > 0) {
@@ -395,5 +395,19 @@ void server_relay(int fd, const test_server *server, apr_size_t budget)
         close(client);
         close(upstream);
     }
+}
+
+pid_t server_relay_start(const test_server *server, apr_size_t budget,
+                         int *port)
+{
+    int fd = listen_on_any(port);
+    pid_t pid = fork();
+
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        relay(fd, server, budget);
+        _exit(0);
+    }
     close(fd);
+    return pid;
 }

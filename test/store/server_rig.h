@@ -56,10 +56,10 @@ void server_delete(const test_server *server, const char *key);
 /* One number of "stats". */
 apr_uint64_t server_stat(const test_server *server, const char *name);
 
-/* A listening socket on a free port. */
-int server_listen(int *port);
-/* Takes one connection after another on `fd` and passes on what is said, till
- * the server has said more than `budget` bytes; then all is closed. */
-void server_relay(int fd, const test_server *server, apr_size_t budget);
+/* A process that takes one connection after another on a free port and passes
+ * on what is said, till the server has said more than `budget` bytes; then all
+ * is closed and the process ends. Wait for it. */
+pid_t server_relay_start(const test_server *server, apr_size_t budget,
+                         int *port);
 
 #endif

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "lib/entity_digest.h"
 #include "server_rig.h"
@@ -295,6 +294,47 @@ START_TEST(a_truncated_or_changed_chunk_makes_a_miss)
 }
 END_TEST
 
+/* The generation that a chunk's text key names. */
+static etg_memcached_generation generation_of(const char *text)
+{
+    etg_memcached_generation generation;
+    unsigned i;
+
+    text += strlen("test:1k:");
+    for (i = 0; i < sizeof(generation.bytes); i++) {
+        unsigned byte;
+
+        ck_assert_int_eq(sscanf(text + 2 * i, "%2x", &byte), 1);
+        generation.bytes[i] = (unsigned char)byte;
+    }
+    return generation;
+}
+
+START_TEST(a_chunk_of_another_length_makes_a_miss)
+{
+    static const apr_size_t made[] = { 1, CHUNK - 1, CHUNK + 1, SINGLE };
+    etg_memcached_generation generation;
+    etg_memcached_key key;
+    test_server *on = NULL;
+    apr_array_header_t *rows;
+    etg_bytes bytes;
+    etg_bytes item;
+
+    put(1, 4 * CHUNK);
+    rows = all('k', 4, &on);
+    generation = generation_of(key_at(rows, 3));
+    etg_memcached_key_of_chunk(&key, "test", &generation, 3);
+    ck_assert_str_eq(key.text, key_at(rows, 3));
+    bytes.data = rig_body(pool, 1, SINGLE);
+    bytes.length = made[_i];
+    ck_assert_int_eq(etg_memcached_chunk_pack(&generation, 3, bytes, &key,
+                                              pool, &item), APR_SUCCESS);
+    server_set(on, key.text, item);
+    ck_assert(!rig_body_has(&rig, 1, 4 * CHUNK));
+    ck_assert_uint_eq(rig_counter(&rig, "torn_bodies"), 1);
+}
+END_TEST
+
 START_TEST(a_damaged_body_or_manifest_makes_a_miss_and_is_replaced)
 {
     apr_size_t length = _i == 0 ? 5000 : 3 * CHUNK;
@@ -452,23 +492,6 @@ START_TEST(servers_killed_between_chunks_leave_no_part_of_the_body)
 }
 END_TEST
 
-/* A relay to servers[0] that hands `budget` bytes of what the server says to
- * its client, and then is gone. */
-static pid_t relay_start(apr_size_t budget, int *port)
-{
-    pid_t pid;
-    int fd = server_listen(port);
-
-    pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        server_relay(fd, &servers[0], budget);
-        _exit(0);
-    }
-    close(fd);
-    return pid;
-}
-
 START_TEST(a_server_that_goes_while_it_is_read_gives_no_part_of_the_body)
 {
     static const apr_size_t budgets[] = {
@@ -488,7 +511,7 @@ START_TEST(a_server_that_goes_while_it_is_read_gives_no_part_of_the_body)
     rig_open(&direct);
     ck_assert_int_eq(rig_body_put(&direct, 1, length, NULL), APR_SUCCESS);
     rig_settle(&direct);
-    pid = relay_start(budgets[_i], &port);
+    pid = server_relay_start(&servers[0], budgets[_i], &port);
     snprintf(query, sizeof(query), "//127.0.0.1:%d/test?timeout=5s", port);
     rig_init(&relayed, &etg_memcached_provider, query);
     rig_open(&relayed);
@@ -548,6 +571,7 @@ int main(void)
                         0, 2);
     tcase_add_loop_test(cases, a_truncated_or_changed_chunk_makes_a_miss, 0,
                         4);
+    tcase_add_loop_test(cases, a_chunk_of_another_length_makes_a_miss, 0, 4);
     tcase_add_loop_test(cases,
         a_damaged_body_or_manifest_makes_a_miss_and_is_replaced, 0, 2);
     tcase_add_loop_test(cases,
