@@ -10,9 +10,14 @@
  * generation or length makes the whole a miss.
  */
 #include "memcached_entity.h"
+#include "memcached_hint.h"
 
 #include <string.h>
 
+#include "memcached_hint.h"
+
+static apr_status_t body_parked(etg_store *store, const etg_entity_id *id,
+                                apr_pool_t *p, etg_memcached_body *body);
 static apr_status_t body_find(etg_store *store, const etg_entity_id *id,
                               apr_pool_t *p, etg_memcached_body *body);
 static apr_status_t chunks_read(etg_store *store,
@@ -37,7 +42,10 @@ apr_status_t etg_memcached_entity_read(etg_store *store,
         return APR_EGENERAL;
     }
     etg_memcached_count_add(store, ETG_MEMCACHED_BODY_READS, 1);
-    rv = body_find(store, id, p, &body);
+    rv = body_parked(store, id, p, &body);
+    if (rv != APR_SUCCESS) {
+        rv = body_find(store, id, p, &body);
+    }
     if (rv == APR_SUCCESS && body.length != length) {
         etg_memcached_count_add(store, ETG_MEMCACHED_DAMAGED_ITEMS, 1);
         rv = APR_NOTFOUND;
@@ -57,13 +65,16 @@ apr_status_t etg_memcached_entity_read(etg_store *store,
     memset(entity, 0, sizeof(*entity));
     *answer = rv == APR_SUCCESS ? ETG_STORE_HIT : ETG_STORE_MISS;
     if (*answer == ETG_STORE_HIT) {
+        etg_memcached_body_used(store, id, length, p);
         entity->length = length;
         entity->bytes = body.bytes.data;
+        etg_memcached_hint_learn(store, id, length, p);
     }
     return APR_SUCCESS;
 }
 
-/* The body, or its manifest. APR_NOTFOUND: neither is there. */
+/* The body, or its manifest, if the look-up has not brought it along.
+ * APR_NOTFOUND: neither is there. */
 static apr_status_t body_find(etg_store *store, const etg_entity_id *id,
                               apr_pool_t *p, etg_memcached_body *body)
 {
@@ -71,19 +82,22 @@ static apr_status_t body_find(etg_store *store, const etg_entity_id *id,
     etg_memcached_call call;
     etg_memcached_key key;
     const etg_memcached_key *keys = &key;
-    etg_memcached_node *node = etg_memcached_node_of(store, id->bytes,
-                                                     sizeof(id->bytes));
-    apr_status_t rv = etg_memcached_call_begin(store, node, &call);
+    apr_status_t rv;
 
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
     etg_memcached_key_of_body(&key, store->at.name_space, id);
-    rv = etg_memcached_get(&call, &keys, 1, ETG_MEMCACHED_ITEM_MAX, p,
-                           &value);
-    etg_memcached_call_end(&call);
-    if (rv != APR_SUCCESS) {
-        return rv;
+    value.bytes = etg_memcached_hint_take(store, id, p);
+    if (value.bytes.data == NULL) {
+        rv = etg_memcached_call_begin(
+            store, etg_memcached_body_node(store, id), &call);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        rv = etg_memcached_get(&call, &keys, 1, ETG_MEMCACHED_ITEM_MAX, p,
+                               &value);
+        etg_memcached_call_end(&call);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
     }
     if (value.bytes.data == NULL) {
         return APR_NOTFOUND;

@@ -5,28 +5,49 @@
  * One round trip to the node of the key asks for the primary item and the
  * clock; the primary item usually holds the response as well. A second one is
  * needed for another variant's response, and one for the generations of tags.
+ * The first also brings the body that will probably be read next.
  * All of it has one deadline. What does not unpack is not there.
  */
 #include "memcached_store.h"
 
 #include <string.h>
 
+#include "memcached_entity.h"
+#include "memcached_hint.h"
+
+/* What the first round trip asks for, in this order. */
+#define PRIMARY 0
+#define CLOCK 1
+#define TAGS 2
+#define ASKED_MAX (TAGS + ETG_MEMCACHED_HINT_TAGS_MAX + 1)
+
 typedef struct lookup {
     etg_memcached_call call;
     apr_pool_t *pool;
+    etg_memcached_hint hint;
+    unsigned body_at;              /* 0: was not asked for */
+    etg_memcached_key keys[ASKED_MAX];
+    etg_memcached_value values[ASKED_MAX];
     etg_memcached_clock clock;
     etg_store_found found;
 } lookup;
 
 static apr_status_t look(lookup *look_up, const etg_store_key *key,
                          etg_store_choose *choose, void *baton);
+static int body_guess(const lookup *look_up, const etg_store_key *key,
+                      etg_entity_id *id, etg_memcached_key *body_key);
+static apr_status_t ask(lookup *look_up, const etg_store_key *key);
 static apr_status_t alone_read(lookup *look_up, const etg_store_key *key,
                                etg_memcached_response *response,
                                int *is_there);
 static apr_status_t marks_read(lookup *look_up,
                                const etg_memcached_response *response);
+static apr_status_t tags_read(lookup *look_up, etg_bytes tags,
+                              etg_memcached_marks *marks);
 static void found_fill(lookup *look_up,
                        const etg_memcached_response *response);
+static void hint_follow(lookup *look_up,
+                        const etg_memcached_response *response);
 
 apr_status_t etg_memcached_meta_lookup(etg_store *store,
                                        const etg_store_key *key,
@@ -60,14 +81,18 @@ static apr_status_t look(lookup *look_up, const etg_store_key *key,
                          etg_store_choose *choose, void *baton)
 {
     etg_store *store = look_up->call.store;
-    etg_memcached_key primary_key, clock_key;
-    const etg_memcached_key *keys[2] = { &primary_key, &clock_key };
-    etg_memcached_value values[2];
+    etg_memcached_key primary_key, clock_key, body_key;
+    const etg_memcached_key *keys[3] = { &primary_key, &clock_key,
+                                         &body_key };
+    etg_memcached_value values[3] = { { { NULL, 0 }, 0 } };
     etg_memcached_primary primary;
     etg_store_key next;
+    etg_entity_id id;
     etg_memcached_key_of_primary(&primary_key, store->at.name_space, key);
     etg_memcached_key_of_clock(&clock_key, store->at.name_space);
-    apr_status_t rv = etg_memcached_get(&look_up->call, keys, 2,
+    int has_guess = body_guess(look_up, key, &id, &body_key);
+    apr_status_t rv = etg_memcached_get(&look_up->call, keys,
+                                        has_guess ? 3 : 2,
                                         ETG_MEMCACHED_ITEM_MAX,
                                         look_up->pool, values);
     if (rv == APR_SUCCESS) {
@@ -99,7 +124,57 @@ static apr_status_t look(lookup *look_up, const etg_store_key *key,
         && primary.response.expires_at > apr_time_now()) {
         rv = marks_read(look_up, &primary.response);
     }
+    if (rv == APR_SUCCESS && look_up->found.answer == ETG_STORE_HIT) {
+        etg_memcached_hint_note(store, key, &id, values[2].bytes,
+                                look_up->pool);
+    }
     return rv;
+}
+
+/* The body that was read after this key's last look-up, if it is here. */
+static int body_guess(const lookup *look_up, const etg_store_key *key,
+                      etg_entity_id *id, etg_memcached_key *body_key)
+{
+    etg_store *store = look_up->call.store;
+    if (!etg_memcached_hint_guess(store, key, id)
+        || etg_memcached_body_node(store, id) != look_up->call.node) {
+        return 0;
+    }
+    etg_memcached_key_of_body(body_key, store->at.name_space, id);
+    return 1;
+}
+
+/* Tags come after the clock: a purge writes them first. */
+static apr_status_t ask(lookup *look_up, const etg_store_key *key)
+{
+    etg_store *store = look_up->call.store;
+    etg_memcached_hint *hint = &look_up->hint;
+    const etg_memcached_key *named[ASKED_MAX];
+    unsigned count = TAGS;
+    etg_memcached_hint_read(store, key, hint);
+    etg_memcached_key_of_primary(&look_up->keys[PRIMARY],
+                                 store->at.name_space, key);
+    etg_memcached_key_of_clock(&look_up->keys[CLOCK], store->at.name_space);
+    etg_bytes tags = { hint->tags, hint->tags_length };
+    for (unsigned i = 0; i < tags.length / sizeof(etg_store_tag); i++) {
+        etg_memcached_key_of_tag(&look_up->keys[count++],
+                                 store->at.name_space,
+                                 etg_memcached_tag_at(tags, i));
+    }
+    look_up->body_at = 0;
+    if (hint->body_worth > 0
+        && etg_memcached_body_node(store, &hint->body)
+           == look_up->call.node) {
+        look_up->body_at = count;
+        etg_memcached_key_of_body(&look_up->keys[count++],
+                                  store->at.name_space, &hint->body);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        named[i] = &look_up->keys[i];
+    }
+    return etg_memcached_get(&look_up->call, named, count,
+                             ETG_MEMCACHED_ITEM_MAX, look_up->pool,
+                             look_up->values);
 }
 
 /* A response that was pushed out of its pair. */
@@ -144,9 +219,7 @@ static apr_status_t marks_read(lookup *look_up,
         found->marked_at = apr_time_now();
     }
     if (count > 0 && found->mark != ETG_STORE_MARK_GONE) {
-        apr_status_t rv = etg_memcached_tags_read(&look_up->call,
-                                                  response->tags,
-                                                  look_up->pool, marks, NULL);
+        apr_status_t rv = tags_read(look_up, response->tags, marks);
         if (rv != APR_SUCCESS) {
             return rv;
         }
@@ -163,6 +236,24 @@ static apr_status_t marks_read(lookup *look_up,
         etg_memcached_marks_compare(&marks[i], response->moment, found);
     }
     found_fill(look_up, response);
+    return APR_SUCCESS;
+}
+
+/* Those that were guessed are here. */
+static apr_status_t tags_read(lookup *look_up, etg_bytes tags,
+                              etg_memcached_marks *marks)
+{
+    const etg_memcached_hint *hint = &look_up->hint;
+    if (hint->tags_length != tags.length
+        || memcmp(hint->tags, tags.data, tags.length) != 0) {
+        return etg_memcached_tags_read(&look_up->call, tags, look_up->pool,
+                                       marks, NULL);
+    }
+    for (unsigned i = 0; i < tags.length / sizeof(etg_store_tag); i++) {
+        etg_memcached_tag_unpack(look_up->call.store,
+                                 &look_up->values[TAGS + i],
+                                 &look_up->keys[TAGS + i], &marks[i]);
+    }
     return APR_SUCCESS;
 }
 
@@ -184,4 +275,22 @@ static void found_fill(lookup *look_up,
     found->tags = etg_memcached_tags_unpack(response->tags, look_up->pool,
                                             &found->tag_count);
     found->expires_at = response->expires_at;
+    hint_follow(look_up, response);
+}
+
+/* For the body that is read next, and for the next look-up. */
+static void hint_follow(lookup *look_up,
+                        const etg_memcached_response *response)
+{
+    const etg_memcached_hint *hint = &look_up->hint;
+    etg_bytes none = { NULL, 0 };
+    if (hint->tags_length != response->tags.length
+        || memcmp(hint->tags, response->tags.data, hint->tags_length) != 0) {
+        etg_memcached_hint_tags(look_up->call.store, &hint->key,
+                                response->tags);
+    }
+    etg_memcached_body_park(look_up->call.store, hint,
+                            look_up->body_at > 0
+                            ? look_up->values[look_up->body_at].bytes : none,
+                            look_up->pool);
 }

@@ -16,6 +16,8 @@
 #include <time.h>
 
 #include "memcached_entity.h"
+#include "memcached_hint.h"
+#include "memcached_hint.h"
 
 #define STORES_KEY "etg-memcached-stores"
 #define RESOLVE_WAIT apr_time_from_msec(200)
@@ -123,10 +125,16 @@ static apr_status_t parts_open(etg_store *store)
     memset((void *)store->counts, 0, sizeof(store->counts));
     apr_status_t rv = etg_memcached_nodes_open(store);
     if (rv == APR_SUCCESS) {
+        rv = etg_memcached_hints_open(store);
+    }
+    if (rv == APR_SUCCESS) {
         rv = etg_memcached_leases_open(store);
     }
     if (rv == APR_SUCCESS) {
         rv = etg_memcached_owed_open(store);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = etg_memcached_hints_open(store);
     }
     if (rv == APR_SUCCESS) {
         rv = etg_memcached_writer_start(store);
@@ -136,11 +144,17 @@ static apr_status_t parts_open(etg_store *store)
 
 static void parts_close(etg_store *store)
 {
+    if (store->hints != NULL) {
+        etg_memcached_hints_close(store);
+    }
     if (store->owed != NULL) {
         etg_memcached_owed_close(store);
     }
     if (store->leases != NULL) {
         etg_memcached_leases_close(store);
+    }
+    if (store->hints != NULL) {
+        etg_memcached_hints_close(store);
     }
     if (store->nodes != NULL) {
         etg_memcached_nodes_close(store);

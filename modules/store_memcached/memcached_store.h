@@ -41,13 +41,16 @@
 typedef struct etg_memcached_node etg_memcached_node;
 typedef struct etg_memcached_writer etg_memcached_writer;
 typedef struct etg_memcached_job etg_memcached_job;
+typedef struct etg_memcached_hints etg_memcached_hints;
 typedef struct etg_memcached_leases etg_memcached_leases;
 typedef struct etg_memcached_owed etg_memcached_owed;
+typedef struct etg_memcached_hints etg_memcached_hints;
 
 /* What this child counts. memcached_counters.c has their names. */
 typedef enum etg_memcached_count {
     ETG_MEMCACHED_LOOKUPS,
     ETG_MEMCACHED_BODY_READS,
+    ETG_MEMCACHED_PARKED_BODIES,   /* of those: came with the look-up */
     ETG_MEMCACHED_WRITES,
     ETG_MEMCACHED_FAILED_CALLS,    /* no clean answer in time */
     ETG_MEMCACHED_SPARED_CALLS,    /* not tried: the breaker was open */
@@ -77,11 +80,13 @@ struct etg_store {
 
     /* open: this child's */
     _Atomic int is_open;
+    etg_memcached_hints *hints;
     memcached_st *ring;            /* names nodes; never connects */
     etg_memcached_node *nodes;     /* at.server_count */
     etg_memcached_writer *writer;
     etg_memcached_leases *leases;
     etg_memcached_owed *owed;      /* per node; the writer's thread's */
+    etg_memcached_hints *hints;
     _Atomic uint64_t counts[ETG_MEMCACHED_COUNTS];
 };
 
@@ -268,6 +273,11 @@ apr_status_t etg_memcached_tags_read(etg_memcached_call *call,
                                      etg_bytes tags, apr_pool_t *p,
                                      etg_memcached_marks *marks,
                                      apr_uint64_t *cas);
+/* The marks of one tag's item; all zero if it is not there or damaged. */
+void etg_memcached_tag_unpack(etg_store *store,
+                              const etg_memcached_value *value,
+                              const etg_memcached_key *key,
+                              etg_memcached_marks *marks);
 
 /* ---- memcached_mark.c: purges; and those that a node has still to be told
  * of, because it was not reached ---- */
