@@ -6,8 +6,9 @@
  * into chunks as it comes, under keys made of a random generation, because
  * its id is known only at its end; then a manifest under the id names the
  * generation. All chunks are on the node that the generation falls to, the
- * manifest (or single body) on the id's. The manifest is written last: until
- * then nothing can find the chunks, and if it is never written they expire.
+ * manifest (or single body) on the id's, or while that is lost on another that
+ * the id leads to. The manifest is written last: until then nothing can find
+ * the chunks, and if it is never written they expire.
  *
  *   request thread   writer: gathers, hashes, hands full chunks over
  *   writer's thread  jobs: each chunk; at the end the body, the manifest, or

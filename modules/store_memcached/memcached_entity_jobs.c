@@ -18,6 +18,7 @@
 #include <apr_general.h>
 
 #define GENERATIONS_TRIED 8
+#define NODES_TRIED 8
 
 static void job_finish(etg_store *store, etg_memcached_job *base,
                        apr_status_t result);
@@ -184,10 +185,26 @@ apr_pool_t *etg_memcached_scratch_make(void)
     return p;
 }
 
+/* A body is as good wherever it is found: while its node is lost it goes to
+ * the next that is up, and is looked for there. */
 etg_memcached_node *etg_memcached_body_node(etg_store *store,
                                             const etg_entity_id *id)
 {
-    return etg_memcached_node_of(store, id->bytes, sizeof(id->bytes));
+    unsigned char turned[sizeof(id->bytes) + 1];
+    etg_memcached_node *own = etg_memcached_node_of(store, id->bytes,
+                                                    sizeof(id->bytes));
+    etg_memcached_node *node = own;
+
+    if (store->at.server_count == 1) {
+        return own;
+    }
+    memcpy(turned, id->bytes, sizeof(id->bytes));
+    for (unsigned char turn = 0; turn < NODES_TRIED
+         && !etg_memcached_node_is_up(node); turn++) {
+        turned[sizeof(id->bytes)] = turn;
+        node = etg_memcached_node_of(store, turned, sizeof(turned));
+    }
+    return etg_memcached_node_is_up(node) ? node : own;
 }
 
 etg_memcached_node *etg_memcached_chunks_node(

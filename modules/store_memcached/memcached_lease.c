@@ -20,6 +20,9 @@
 #define RENEW_EVERY apr_time_from_sec(1)
 #define LEASES_MAX 4096
 
+/* No lease has this token. */
+#define NOBODYS UINT64_MAX
+
 typedef struct held_lease {
     struct held_lease *next;
     etg_store_lease lease;
@@ -102,7 +105,7 @@ apr_status_t etg_memcached_lease_take(etg_store *store,
     if (!etg_memcached_is_up(store)) {
         return APR_EGENERAL;
     }
-    while (made.token == 0) {
+    while (made.token == 0 || made.token == NOBODYS) {
         apr_generate_random_bytes((unsigned char *)&made.token,
                                   sizeof(made.token));
     }
@@ -189,6 +192,9 @@ static apr_status_t take_try(etg_memcached_call *call, apr_uint64_t token,
         if (rv != APR_SUCCESS) {
             return rv;
         }
+        if (item->is_there && item->token == NOBODYS) {
+            return APR_EGENERAL;
+        }
         if (item->is_there) {
             *state = item->token == 0 ? ETG_STORE_LEASE_UNCACHEABLE
                                       : ETG_STORE_LEASE_HELD;
@@ -211,7 +217,8 @@ static apr_status_t item_add(etg_memcached_call *call, apr_uint64_t token,
                                           : LEASE_SECONDS, 0, outcome);
 }
 
-/* What is damaged is somebody's: it runs out, or is put over by nobody. */
+/* What is damaged says nothing: nobody puts it over, or waits for it to run
+ * out. */
 static apr_status_t item_read(etg_memcached_call *call, apr_pool_t *p,
                               lease_item *item)
 {
@@ -225,7 +232,7 @@ static apr_status_t item_read(etg_memcached_call *call, apr_pool_t *p,
     }
     item->is_there = value.bytes.data != NULL;
     item->cas = value.cas;
-    item->token = UINT64_MAX;
+    item->token = NOBODYS;
     if (item->is_there
         && etg_memcached_lease_unpack(value.bytes, &item->key, &lease)
            == APR_SUCCESS) {

@@ -295,12 +295,14 @@ static void job_free(etg_memcached_job *job)
     free(job);
 }
 
-/* At most once a minute. That a node is down was said when it went down. */
+/* At most once a minute. That a node is down was said when it went down, and
+ * that a chunk was evicted before its manifest came is no failure. */
 static void complain(etg_store *store, apr_status_t rv)
 {
     etg_memcached_writer *writer = store->writer;
     apr_time_t now = etg_memcached_now();
-    if (rv == ETG_STORE_OPEN_BREAKER || rv == APR_EINTR) {
+    if (rv == ETG_STORE_OPEN_BREAKER || rv == APR_EINTR
+        || rv == APR_NOTFOUND) {
         return;
     }
     pthread_mutex_lock(&writer->lock);
