@@ -88,7 +88,8 @@ typedef struct etg_cache_save {
                                    * the backend's 200 */
     int client_gone;
     int replaced;                 /* another answer was sent in its place */
-    int retry;                    /* a 304 of no use: ask without validators */
+    int retry;                    /* a 304 of no use, or its body is gone: ask
+                                   * without validators */
     etg_entity_writer *writer;    /* NULL: not storing */
     etg_storable decision;
     etg_stored_response record;   /* being made */
@@ -123,6 +124,7 @@ typedef struct etg_cache_context {
     etg_store_key collapse_key;
     etg_collapse_ticket ticket;   /* number 0: none */
     etg_store_lease lease;        /* the same among hosts; token 0: none */
+    apr_status_t body_trouble;    /* why the store did not give a body */
     int deferred;                 /* looked up once it is redirected */
     int redirected;               /* by a handler, after the look-up */
     int done;                     /* answered: later redirects are not ours */

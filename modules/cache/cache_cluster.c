@@ -40,6 +40,10 @@ etg_collapse_role etg_cache_cluster_join(etg_cache_context *ctx,
         return ctx->found.trouble == ETG_STORE_OPEN_BREAKER
             ? ETG_COLLAPSE_LEAD : ETG_COLLAPSE_ALONE;
     }
+    if (ctx->body_trouble != APR_SUCCESS
+        && ctx->body_trouble != ETG_STORE_OPEN_BREAKER) {
+        return ETG_COLLAPSE_ALONE;
+    }
     limit = patience(ctx, since);
     rv = ask(ctx, &state);
     while (rv == APR_SUCCESS && state == ETG_STORE_LEASE_HELD) {

@@ -23,7 +23,6 @@ static int conclude(etg_cache_context *ctx, request_rec *r, int status);
 static int conclude_silent(etg_cache_context *ctx, request_rec *r,
                            int status);
 static int serve_on_error(etg_cache_context *ctx, request_rec *r);
-static int serve_after_304(etg_cache_context *ctx, request_rec *r);
 static void say_status(etg_cache_context *ctx, request_rec *r, int status);
 
 int etg_cache_fetch(etg_cache_context *ctx, request_rec *r)
@@ -65,13 +64,15 @@ static void end_response(const etg_cache_context *ctx, request_rec *r,
     }
 }
 
-/* The backend's 304 spoke of another response than the one we hold: asked
- * without validators it has to send what it means (RFC 9111 §4.3.3). */
+/* The backend's 304 spoke of another response than the one we hold, or of one
+ * whose body the store cannot give: asked without validators it has to send
+ * what it means (RFC 9111 §4.3.3). */
 static int fetch_again(etg_cache_context *ctx, request_rec *r)
 {
     memset(&ctx->save, 0, sizeof(ctx->save));
     ctx->save.expected = -1;
     ctx->found.stored = NULL;
+    ctx->status.stored = 0;
     ctx->requested_at = apr_time_now();
     apr_table_clear(r->headers_out);
     apr_table_clear(r->err_headers_out);
@@ -154,8 +155,11 @@ static int conclude_silent(etg_cache_context *ctx, request_rec *r,
 
     if (code == HTTP_NOT_MODIFIED && ctx->plan == ETG_CACHE_FETCH
         && ctx->found.stored != NULL) {
-        return etg_cache_revalidated(ctx, r, etg_response_fields_of(r))
-            ? serve_after_304(ctx, r) : fetch_again(ctx, r);
+        int rv = etg_cache_revalidated(ctx, r, etg_response_fields_of(r))
+            ? etg_cache_serve(ctx, r) : DECLINED;
+
+        /* Without its body the 304 is of no use. */
+        return rv == DECLINED ? fetch_again(ctx, r) : rv;
     }
     if (etg_cache_may_serve_on_error(ctx, code)) {
         return serve_on_error(ctx, r);
@@ -171,15 +175,6 @@ static int conclude_silent(etg_cache_context *ctx, request_rec *r,
         etg_cache_release(ctx, ETG_COLLAPSE_NOT_SHAREABLE);
     }
     return status;
-}
-
-static int serve_after_304(etg_cache_context *ctx, request_rec *r)
-{
-    int rv = etg_cache_serve(ctx, r);
-
-    /* Without its body the 304 is all there is; a client that sent no
-     * validators cannot use it, and may ask again. */
-    return rv == DECLINED ? HTTP_BAD_GATEWAY : rv;
 }
 
 static int serve_on_error(etg_cache_context *ctx, request_rec *r)

@@ -29,6 +29,8 @@ static etg_collapse_role join(etg_cache_context *ctx);
 static void look_up(etg_cache_context *ctx, apr_time_t now);
 static int is_usable(const etg_cache_context *ctx);
 static int answer_from_store(etg_cache_context *ctx, request_rec *r);
+static int may_have_body(etg_cache_context *ctx);
+static void forget_stored(etg_cache_context *ctx);
 static int refuse_to_fetch(etg_cache_context *ctx, request_rec *r);
 static int plan_fetch(etg_cache_context *ctx, request_rec *r);
 static int may_collapse(const etg_cache_context *ctx);
@@ -183,7 +185,7 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
     const etg_cache_lookup *found = &ctx->found;
     int rv;
 
-    if (!ctx->observe && is_usable(ctx)) {
+    if (!ctx->observe && is_usable(ctx) && may_have_body(ctx)) {
         ctx->status.hit = !ctx->status.collapsed;
         ctx->status.has_ttl = 1;
         ctx->status.ttl = found->reuse.ttl;
@@ -196,18 +198,36 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
         }
         ctx->status.hit = 0;
         ctx->status.has_ttl = 0;
-        if (found->is_copy) {
+        if (found->is_copy && ctx->body_trouble == APR_SUCCESS) {
             /* For a moment of the shared store: what is fetched now is to
              * be stored there as well. */
             etg_cache_look_up(ctx, ETG_STORE_SHARED, apr_time_now());
         }
-        ctx->found.stored = NULL;    /* its body is gone: a miss */
-        ctx->status.detail = "no-body";
+        forget_stored(ctx);
     }
     if ((ctx->request.cc.flags & ETG_CC_ONLY_IF_CACHED) && !ctx->observe) {
         return refuse_to_fetch(ctx, r);
     }
     return DECLINED;
+}
+
+/* A store that could not give the body a moment ago is not waited for again,
+ * unless another's fetch came in between. */
+static int may_have_body(etg_cache_context *ctx)
+{
+    if (ctx->body_trouble == APR_SUCCESS || ctx->status.collapsed) {
+        return 1;
+    }
+    forget_stored(ctx);
+    return 0;
+}
+
+/* Without its body it is a miss. */
+static void forget_stored(etg_cache_context *ctx)
+{
+    ctx->found.stored = NULL;
+    ctx->status.detail = ctx->body_trouble == APR_SUCCESS
+        ? "no-body" : etg_cache_store_trouble(ctx->body_trouble);
 }
 
 /* RFC 9111 §5.2.1.7 */
@@ -241,7 +261,9 @@ static int plan_fetch(etg_cache_context *ctx, request_rec *r)
         ctx->status.forward = found->reuse.ttl > 0 && found->reuse.reason
             && !strncmp(found->reuse.reason, "request", 7)
             ? "request" : "stale";
-        ctx->status.detail = found->reuse.reason;
+        if (found->trouble == APR_SUCCESS) {
+            ctx->status.detail = found->reuse.reason;
+        }
         ctx->status.has_ttl = 1;
         ctx->status.ttl = found->reuse.ttl;
         etg_cache_trace(ctx, "stale");

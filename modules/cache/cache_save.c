@@ -98,13 +98,8 @@ static apr_status_t first_brigade(ap_filter_t *f, apr_bucket_brigade *bb)
     view.fields = fields;
     if (r->status == HTTP_NOT_MODIFIED && ctx->plan == ETG_CACHE_FETCH
         && ctx->found.stored != NULL) {
-        if (etg_cache_revalidated(ctx, r, view.fields)) {
-            return replace(f, bb);
-        }
-        ctx->save.retry = 1;         /* swallowed: RFC 9111 §4.3.3 */
-        ctx->save.replaced = 1;
-        apr_brigade_cleanup(bb);
-        return APR_SUCCESS;
+        ctx->save.retry = !etg_cache_revalidated(ctx, r, view.fields);
+        return replace(f, bb);
     }
     if (etg_cache_may_serve_on_error(ctx, r->status)) {
         return serve_stale(f, bb);
@@ -176,17 +171,26 @@ static apr_status_t serve_stale(ap_filter_t *f, apr_bucket_brigade *bb)
     return replace(f, bb);
 }
 
-/* Sends the stored response in place of what the backend said. */
+/* Sends the stored response in place of what the backend said. A 304 that is
+ * of no use is swallowed (RFC 9111 §4.3.3). */
 static apr_status_t replace(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     etg_cache_context *ctx = f->ctx;
     request_rec *r = f->r;
+    int is_valid = r->status == HTTP_NOT_MODIFIED;
     int rv;
 
-    apr_table_clear(r->err_headers_out);
     apr_brigade_cleanup(bb);
-    rv = etg_cache_serve_into(ctx, r, bb);
     ctx->save.replaced = 1;
+    if (ctx->save.retry) {
+        return APR_SUCCESS;
+    }
+    apr_table_clear(r->err_headers_out);
+    rv = etg_cache_serve_into(ctx, r, bb);
+    if (rv == DECLINED && is_valid) {
+        ctx->save.retry = 1;         /* its body is gone */
+        return APR_SUCCESS;
+    }
     ctx->save.eos_seen = 1;
     ctx->done = 1;
     etg_cache_release(ctx, ETG_COLLAPSE_STORED);

@@ -129,6 +129,7 @@ static apr_status_t add_body(etg_cache_context *ctx, request_rec *r,
     rv = store->provider->entity_read(store->instance, &stored->entity,
                                       stored->body_length, r->pool, &answer,
                                       &entity);
+    ctx->body_trouble = rv;
     if (rv != APR_SUCCESS || answer != ETG_STORE_HIT) {
         return rv != APR_SUCCESS ? rv : APR_NOTFOUND;
     }
