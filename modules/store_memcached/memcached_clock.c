@@ -112,16 +112,24 @@ apr_status_t etg_memcached_tags_read(etg_memcached_call *call, etg_bytes tags,
         return rv;
     }
     for (unsigned i = 0; i < count; i++) {
-        memset(&marks[i], 0, sizeof(marks[i]));
         if (cas != NULL) {
             cas[i] = values[i].cas;
         }
-        if (values[i].bytes.data != NULL
-            && etg_memcached_marks_unpack(values[i].bytes, &keys[i],
-                                          &marks[i]) != APR_SUCCESS) {
-            etg_memcached_count_add(call->store,
-                                    ETG_MEMCACHED_DAMAGED_ITEMS, 1);
-        }
+        etg_memcached_tag_unpack(call->store, &values[i], &keys[i],
+                                 &marks[i]);
     }
     return APR_SUCCESS;
+}
+
+void etg_memcached_tag_unpack(etg_store *store,
+                              const etg_memcached_value *value,
+                              const etg_memcached_key *key,
+                              etg_memcached_marks *marks)
+{
+    memset(marks, 0, sizeof(*marks));
+    if (value->bytes.data != NULL
+        && etg_memcached_marks_unpack(value->bytes, key, marks)
+           != APR_SUCCESS) {
+        etg_memcached_count_add(store, ETG_MEMCACHED_DAMAGED_ITEMS, 1);
+    }
 }

@@ -18,11 +18,11 @@ apr_status_t etg_memcached_counters(etg_store *store, apr_pool_t *p,
                                     apr_array_header_t **rows)
 {
     static const char *const names[ETG_MEMCACHED_COUNTS] = {
-        "lookups", "body_reads", "writes", "failed_calls", "spared_calls",
-        "pool_waits", "connects", "damaged_items", "torn_bodies",
-        "dropped_writes", "refused_items", "conflicts", "marks",
-        "made_clocks", "leases_taken", "leases_lost", "breakers_opened",
-        "breakers_closed", "probes"
+        "lookups", "body_reads", "parked_bodies", "writes", "failed_calls",
+        "spared_calls", "pool_waits", "connects", "damaged_items",
+        "torn_bodies", "dropped_writes", "refused_items", "conflicts",
+        "marks", "made_clocks", "leases_taken", "leases_lost",
+        "breakers_opened", "breakers_closed", "probes"
     };
     apr_uint64_t jobs, bytes;
     unsigned down = 0;

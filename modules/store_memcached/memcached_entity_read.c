@@ -14,8 +14,6 @@
 
 #include <string.h>
 
-#include "memcached_hint.h"
-
 static apr_status_t body_parked(etg_store *store, const etg_entity_id *id,
                                 apr_pool_t *p, etg_memcached_body *body);
 static apr_status_t body_find(etg_store *store, const etg_entity_id *id,
@@ -68,13 +66,29 @@ apr_status_t etg_memcached_entity_read(etg_store *store,
         etg_memcached_body_used(store, id, length, p);
         entity->length = length;
         entity->bytes = body.bytes.data;
-        etg_memcached_hint_learn(store, id, length, p);
     }
     return APR_SUCCESS;
 }
 
-/* The body, or its manifest, if the look-up has not brought it along.
- * APR_NOTFOUND: neither is there. */
+/* The body, if the look-up brought it. */
+static apr_status_t body_parked(etg_store *store, const etg_entity_id *id,
+                                apr_pool_t *p, etg_memcached_body *body)
+{
+    etg_memcached_key key;
+    etg_bytes item;
+    apr_status_t rv = etg_memcached_body_parked(store, id, p, &item);
+
+    if (rv == APR_SUCCESS) {
+        etg_memcached_key_of_body(&key, store->at.name_space, id);
+        rv = etg_memcached_body_unpack(item, &key, body);
+    }
+    if (rv == APR_SUCCESS) {
+        etg_memcached_count_add(store, ETG_MEMCACHED_PARKED_BODIES, 1);
+    }
+    return rv;
+}
+
+/* The body, or its manifest. APR_NOTFOUND: neither is there. */
 static apr_status_t body_find(etg_store *store, const etg_entity_id *id,
                               apr_pool_t *p, etg_memcached_body *body)
 {
@@ -82,22 +96,18 @@ static apr_status_t body_find(etg_store *store, const etg_entity_id *id,
     etg_memcached_call call;
     etg_memcached_key key;
     const etg_memcached_key *keys = &key;
-    apr_status_t rv;
+    apr_status_t rv = etg_memcached_call_begin(
+        store, etg_memcached_body_node(store, id), &call);
 
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
     etg_memcached_key_of_body(&key, store->at.name_space, id);
-    value.bytes = etg_memcached_hint_take(store, id, p);
-    if (value.bytes.data == NULL) {
-        rv = etg_memcached_call_begin(
-            store, etg_memcached_body_node(store, id), &call);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-        rv = etg_memcached_get(&call, &keys, 1, ETG_MEMCACHED_ITEM_MAX, p,
-                               &value);
-        etg_memcached_call_end(&call);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
+    rv = etg_memcached_get(&call, &keys, 1, ETG_MEMCACHED_ITEM_MAX, p,
+                           &value);
+    etg_memcached_call_end(&call);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
     if (value.bytes.data == NULL) {
         return APR_NOTFOUND;

@@ -84,7 +84,9 @@ void etg_memcached_hint_tags(etg_store *store, const etg_store_key *key,
     }
     slot = slot_lock(store, key, &lock);
     slot_claim(slot, key);
-    memcpy(slot->tags, tags.data, tags.length);
+    if (tags.length > 0) {
+        memcpy(slot->tags, tags.data, tags.length);
+    }
     slot->tags_length = tags.length;
     pthread_mutex_unlock(lock);
 }

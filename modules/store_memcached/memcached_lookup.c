@@ -4,16 +4,15 @@
  *
  * One round trip to the node of the key asks for the primary item and the
  * clock; the primary item usually holds the response as well. A second one is
- * needed for another variant's response, and one for the generations of tags.
- * The first also brings the body that will probably be read next.
- * All of it has one deadline. What does not unpack is not there.
+ * needed for another variant's response, and one for the generations of tags,
+ * unless the first guessed them right (memcached_hint.h); it may bring the
+ * body as well. All of it has one deadline. What does not unpack is not
+ * there.
  */
-#include "memcached_store.h"
-
-#include <string.h>
-
 #include "memcached_entity.h"
 #include "memcached_hint.h"
+
+#include <string.h>
 
 /* What the first round trip asks for, in this order. */
 #define PRIMARY 0
@@ -34,8 +33,6 @@ typedef struct lookup {
 
 static apr_status_t look(lookup *look_up, const etg_store_key *key,
                          etg_store_choose *choose, void *baton);
-static int body_guess(const lookup *look_up, const etg_store_key *key,
-                      etg_entity_id *id, etg_memcached_key *body_key);
 static apr_status_t ask(lookup *look_up, const etg_store_key *key);
 static apr_status_t alone_read(lookup *look_up, const etg_store_key *key,
                                etg_memcached_response *response,
@@ -44,6 +41,7 @@ static apr_status_t marks_read(lookup *look_up,
                                const etg_memcached_response *response);
 static apr_status_t tags_read(lookup *look_up, etg_bytes tags,
                               etg_memcached_marks *marks);
+static int is_guessed(const etg_memcached_hint *hint, etg_bytes tags);
 static void found_fill(lookup *look_up,
                        const etg_memcached_response *response);
 static void hint_follow(lookup *look_up,
@@ -81,33 +79,24 @@ static apr_status_t look(lookup *look_up, const etg_store_key *key,
                          etg_store_choose *choose, void *baton)
 {
     etg_store *store = look_up->call.store;
-    etg_memcached_key primary_key, clock_key, body_key;
-    const etg_memcached_key *keys[3] = { &primary_key, &clock_key,
-                                         &body_key };
-    etg_memcached_value values[3] = { { { NULL, 0 }, 0 } };
+    const etg_memcached_value *item = &look_up->values[PRIMARY];
     etg_memcached_primary primary;
     etg_store_key next;
-    etg_entity_id id;
-    etg_memcached_key_of_primary(&primary_key, store->at.name_space, key);
-    etg_memcached_key_of_clock(&clock_key, store->at.name_space);
-    int has_guess = body_guess(look_up, key, &id, &body_key);
-    apr_status_t rv = etg_memcached_get(&look_up->call, keys,
-                                        has_guess ? 3 : 2,
-                                        ETG_MEMCACHED_ITEM_MAX,
-                                        look_up->pool, values);
+    apr_status_t rv = ask(look_up, key);
     if (rv == APR_SUCCESS) {
-        rv = etg_memcached_clock_read(&look_up->call, &values[1],
+        rv = etg_memcached_clock_read(&look_up->call,
+                                      &look_up->values[CLOCK],
                                       look_up->pool, &look_up->clock);
     }
     if (rv != APR_SUCCESS) {
         return rv;
     }
     look_up->found.moment.of[0] = look_up->clock.reading;
-    if (values[0].bytes.data == NULL) {
+    if (item->bytes.data == NULL) {
         return APR_SUCCESS;
     }
-    if (etg_memcached_primary_unpack(values[0].bytes, &primary_key, &primary)
-        != APR_SUCCESS) {
+    if (etg_memcached_primary_unpack(item->bytes, &look_up->keys[PRIMARY],
+                                     &primary) != APR_SUCCESS) {
         etg_memcached_count_add(store, ETG_MEMCACHED_DAMAGED_ITEMS, 1);
         return APR_SUCCESS;
     }
@@ -124,27 +113,11 @@ static apr_status_t look(lookup *look_up, const etg_store_key *key,
         && primary.response.expires_at > apr_time_now()) {
         rv = marks_read(look_up, &primary.response);
     }
-    if (rv == APR_SUCCESS && look_up->found.answer == ETG_STORE_HIT) {
-        etg_memcached_hint_note(store, key, &id, values[2].bytes,
-                                look_up->pool);
-    }
     return rv;
 }
 
-/* The body that was read after this key's last look-up, if it is here. */
-static int body_guess(const lookup *look_up, const etg_store_key *key,
-                      etg_entity_id *id, etg_memcached_key *body_key)
-{
-    etg_store *store = look_up->call.store;
-    if (!etg_memcached_hint_guess(store, key, id)
-        || etg_memcached_body_node(store, id) != look_up->call.node) {
-        return 0;
-    }
-    etg_memcached_key_of_body(body_key, store->at.name_space, id);
-    return 1;
-}
-
-/* Tags come after the clock: a purge writes them first. */
+/* The tags are asked for after the clock, as they are when they have a round
+ * trip of their own. */
 static apr_status_t ask(lookup *look_up, const etg_store_key *key)
 {
     etg_store *store = look_up->call.store;
@@ -243,9 +216,7 @@ static apr_status_t marks_read(lookup *look_up,
 static apr_status_t tags_read(lookup *look_up, etg_bytes tags,
                               etg_memcached_marks *marks)
 {
-    const etg_memcached_hint *hint = &look_up->hint;
-    if (hint->tags_length != tags.length
-        || memcmp(hint->tags, tags.data, tags.length) != 0) {
+    if (!is_guessed(&look_up->hint, tags)) {
         return etg_memcached_tags_read(&look_up->call, tags, look_up->pool,
                                        marks, NULL);
     }
@@ -255,6 +226,13 @@ static apr_status_t tags_read(lookup *look_up, etg_bytes tags,
                                  &look_up->keys[TAGS + i], &marks[i]);
     }
     return APR_SUCCESS;
+}
+
+static int is_guessed(const etg_memcached_hint *hint, etg_bytes tags)
+{
+    return hint->tags_length == tags.length
+           && (tags.length == 0
+               || memcmp(hint->tags, tags.data, tags.length) == 0);
 }
 
 static void found_fill(lookup *look_up,
@@ -284,8 +262,7 @@ static void hint_follow(lookup *look_up,
 {
     const etg_memcached_hint *hint = &look_up->hint;
     etg_bytes none = { NULL, 0 };
-    if (hint->tags_length != response->tags.length
-        || memcmp(hint->tags, response->tags.data, hint->tags_length) != 0) {
+    if (!is_guessed(hint, response->tags)) {
         etg_memcached_hint_tags(look_up->call.store, &hint->key,
                                 response->tags);
     }

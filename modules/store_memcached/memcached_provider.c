@@ -17,7 +17,6 @@
 
 #include "memcached_entity.h"
 #include "memcached_hint.h"
-#include "memcached_hint.h"
 
 #define STORES_KEY "etg-memcached-stores"
 #define RESOLVE_WAIT apr_time_from_msec(200)
@@ -134,9 +133,6 @@ static apr_status_t parts_open(etg_store *store)
         rv = etg_memcached_owed_open(store);
     }
     if (rv == APR_SUCCESS) {
-        rv = etg_memcached_hints_open(store);
-    }
-    if (rv == APR_SUCCESS) {
         rv = etg_memcached_writer_start(store);
     }
     return rv;
@@ -144,9 +140,6 @@ static apr_status_t parts_open(etg_store *store)
 
 static void parts_close(etg_store *store)
 {
-    if (store->hints != NULL) {
-        etg_memcached_hints_close(store);
-    }
     if (store->owed != NULL) {
         etg_memcached_owed_close(store);
     }

@@ -44,7 +44,6 @@ typedef struct etg_memcached_job etg_memcached_job;
 typedef struct etg_memcached_hints etg_memcached_hints;
 typedef struct etg_memcached_leases etg_memcached_leases;
 typedef struct etg_memcached_owed etg_memcached_owed;
-typedef struct etg_memcached_hints etg_memcached_hints;
 
 /* What this child counts. memcached_counters.c has their names. */
 typedef enum etg_memcached_count {
@@ -86,7 +85,6 @@ struct etg_store {
     etg_memcached_writer *writer;
     etg_memcached_leases *leases;
     etg_memcached_owed *owed;      /* per node; the writer's thread's */
-    etg_memcached_hints *hints;
     _Atomic uint64_t counts[ETG_MEMCACHED_COUNTS];
 };
 
