@@ -17,7 +17,7 @@ struct etg_memcached_node {
     etg_breaker breaker;
     etg_memcached_addresses addresses;
     etg_memcached_link *idle;      /* used last, first */
-    unsigned connections;          /* idle or borrowed; at most store->at.pool */
+    unsigned connections;          /* idle or borrowed; at most at.pool */
     int is_named;                  /* its addresses come from a name service */
     int has_complained;            /* that its name is not known */
 };

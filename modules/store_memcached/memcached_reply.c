@@ -89,14 +89,16 @@ static int value_read(line *rest, etg_memcached_reply *reply)
            || (number_read(rest, &reply->cas) && rest->at == rest->end);
 }
 
-/* Up to the next space, which is taken as well; not empty. */
+/* Up to the next space, which is taken as well; not empty, and the space is
+ * not the last there is. */
 static int word_read(line *rest, etg_bytes *word)
 {
     const unsigned char *at = rest->at;
     while (at < rest->end && *at > ' ') {
         at++;
     }
-    if (at == rest->at || (at < rest->end && *at != ' ')) {
+    if (at == rest->at
+        || (at < rest->end && (*at != ' ' || at + 1 == rest->end))) {
         return 0;
     }
     word->data = rest->at;

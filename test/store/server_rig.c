@@ -188,7 +188,12 @@ void server_kill(test_server *server)
 
 void server_freeze(const test_server *server)
 {
+    int status;
+
     ck_assert_int_eq(kill(server->pid, SIGSTOP), 0);
+    /* Its threads go on until all have heard. */
+    ck_assert_int_eq(waitpid(server->pid, &status, WUNTRACED), server->pid);
+    ck_assert(WIFSTOPPED(status));
 }
 
 void server_thaw(const test_server *server)

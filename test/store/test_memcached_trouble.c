@@ -257,7 +257,7 @@ START_TEST(a_server_that_restarted_is_empty_and_of_use)
 }
 END_TEST
 
-START_TEST(a_lost_server_is_a_failure_then_an_open_breaker_until_it_is_back)
+START_TEST(a_lost_server_fails_then_opens_the_breaker_until_it_is_back)
 {
     unsigned n = 1;
     etg_store_answer answer;
@@ -449,7 +449,7 @@ static void *impatient(void *data)
     return NULL;
 }
 
-START_TEST(who_waits_for_a_connection_waits_no_longer_than_a_call_may_take)
+START_TEST(who_waits_for_a_connection_waits_as_long_as_a_call_at_most)
 {
     unsigned numbers[CREW];
     pthread_t threads[CREW];
@@ -499,8 +499,8 @@ static Suite *trouble_suite(void)
     tcase_add_test(tcase, foreign_bytes_under_our_keys_are_misses);
     tcase_add_test(tcase, anothers_item_under_our_key_is_a_miss);
     tcase_add_test(tcase, a_server_that_restarted_is_empty_and_of_use);
-    tcase_add_test(
-        tcase, a_lost_server_is_a_failure_then_an_open_breaker_until_it_is_back);
+    tcase_add_test(tcase,
+                   a_lost_server_fails_then_opens_the_breaker_until_it_is_back);
     tcase_add_test(tcase, a_frozen_server_costs_a_timeout_then_nothing);
     tcase_add_test(tcase, a_server_that_is_down_at_the_start_is_found_later);
     tcase_add_test(tcase, a_name_is_resolved);
@@ -508,8 +508,8 @@ static Suite *trouble_suite(void)
                    of_three_servers_one_lost_takes_its_keys_and_no_others);
     tcase_add_test(tcase, a_purge_reaches_a_server_that_was_away);
     tcase_add_test(tcase, no_more_connections_are_made_than_the_pool_has);
-    tcase_add_test(
-        tcase, who_waits_for_a_connection_waits_no_longer_than_a_call_may_take);
+    tcase_add_test(tcase,
+                   who_waits_for_a_connection_waits_as_long_as_a_call_at_most);
     tcase_add_test(tcase, a_child_ends_soon_though_a_server_is_frozen);
     suite_add_tcase(suite, tcase);
     return suite;
