@@ -83,12 +83,19 @@ BAD = [
     ("ETagCacheStatus Loud", ["ETagCacheStatus", "Loud", "Key"]),
     ("ETagCacheTargeted \"a b\"", ["ETagCacheTargeted", "a b"]),
     ("ETagCachePurge Always", ["ETagCachePurge", "Always", "Local"]),
+    ("ETagCacheTierTTL 3x", ["ETagCacheTierTTL", "3x"]),
+    ("ETagCacheTierTTL 2d", ["ETagCacheTierTTL", "2d", "1d"]),
 ]
 BAD += [(HOST % line, words) for line, words in [
     ("ETagCacheMetaStore nowhere:", ["ETagCacheMetaStore", "nowhere"]),
     ("ETagCacheMetaStore local:x?size=tiny", ["ETagCacheMetaStore", "tiny"]),
     ("ETagCacheMetaStore local:x?colour=red", ["ETagCacheMetaStore",
-                                               "colour"])]]
+                                               "colour"]),
+    ("ETagCacheMetaStore local:x local:y nowhere:", ["nowhere"]),
+    ("ETagCacheMetaStore local:x local:y local:x", ["ETagCacheMetaStore",
+                                                    "twice"]),
+    ("ETagCacheEntityStore local:a local:b local:c local:d local:e",
+     ["ETagCacheEntityStore", "5 stores", "4"])]]
 
 
 @pytest.mark.parametrize("line,words", BAD,
@@ -112,8 +119,11 @@ GOOD = [
     "ETagCacheTargeted A-Cache-Control B-Cache-Control",
     "ETagCacheAcceptLanguage de en", "ETagCachePurge On",
     "ETagCacheCollapse Off", "ETagCacheCollapseWait 5s",
+    "ETagCacheTierTTL 0", "ETagCacheTierTTL 500ms",
     HOST % ("ETagCacheMetaStore local:other?size=32M\n"
             "ETagCacheEntityStore local:other?size=32M"),
+    HOST % ("ETagCacheMetaStore local:one?size=32M local:two?size=32M\n"
+            "ETagCacheEntityStore local:two?size=32M local:one?size=32M"),
 ]
 
 
