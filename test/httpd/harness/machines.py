@@ -22,6 +22,7 @@ STORES = {
              'ETagCacheTierTTL %dms\n' % (TRUST * 1000),
 }
 ONLY_IF_CACHED = {"Cache-Control": "only-if-cached"}
+NO_TOKEN = bytes(8)
 LEASE = re.compile(r":\w*l:[0-9a-f]+$")
 
 numbers = itertools.count(1)
@@ -44,8 +45,12 @@ class Machines:
         return iter(self.httpds)
 
     def leases(self):
-        """The keys of all leases that are held (or say: uncacheable)."""
-        return {key for key in self.servers.keys() if LEASE.search(key)}
+        """The keys of all leases that are held. One without a token (before
+        the checksum) tells others that there is nothing to wait for."""
+        found = [(key, server.get(key)) for server in self.servers
+                 for key in server.keys() if LEASE.search(key)]
+        return {key for key, item in found
+                if item is not None and item[-16:-8] != NO_TOKEN}
 
     def asked(self):
         """How many commands the servers have carried out."""

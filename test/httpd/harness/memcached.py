@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import urllib.parse
 
 from .net import free_port, poll
 
@@ -162,7 +163,14 @@ class Memcached:
     def keys(self):
         """Every key it holds (not for large caches)."""
         rows = self.ask("lru_crawler metadump all", "END\r\n").splitlines()
-        return [row.split()[0][4:] for row in rows if row.startswith("key=")]
+        return [urllib.parse.unquote(row.split()[0][4:]) for row in rows
+                if row.startswith("key=")]
+
+    def get(self, key):
+        """What it holds under a key, or None."""
+        answer = self.ask("get %s" % key, "END\r\n").encode("latin-1")
+        head, _, rest = answer.partition(b"\r\n")
+        return rest[:int(head.split()[3])] if rest else None
 
 
 class Cluster:
