@@ -3,6 +3,7 @@
 hits; what is purged on one is gone on the other, and on one that was away.
 With memcached alone, and behind a local store that is trusted for a while."""
 import json
+import pathlib
 
 import pytest
 
@@ -230,3 +231,22 @@ def costs(machines, httpd, path, times=1):
         for _ in range(times):
             assert connection.get(path).hit
     return machines.asked() - before
+
+
+def test_machines_130_the_readmes_example(make_httpd, servers, backend, path):
+    """As it stands there, but for the addresses and the store's folder."""
+    text = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+    section = text.split("## More than one machine")[1]
+    example = section.split("<<'END'\n")[1].split("END\n")[0]
+    assert "ETagCacheTierTTL" in example
+    for number, server in enumerate(servers, 11):
+        example = example.replace("10.0.0.%d" % number, server.address)
+    assert "10.0.0." not in example
+    example = example.replace("local:", "local:@STORE@")
+    a, b = (make_httpd(CONFIG + example) for _ in range(2))
+    backend.on(path, counting(dict(tagged(path), ETag='"e"')))
+    share(a, [b], backend, path)
+    assert b.get(path).text == "answer 1"
+    purge(b, path, "tag")
+    goes(a, path, 5)
+    assert not a.get(path).text.endswith(" 1")

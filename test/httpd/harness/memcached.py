@@ -191,6 +191,9 @@ class Cluster:
     def __getitem__(self, index):
         return self.servers[index]
 
+    def __iter__(self):
+        return iter(self.servers)
+
     def __len__(self):
         return len(self.servers)
 
