@@ -5,7 +5,7 @@
         bad.address
     with BadMemcached(honest, real=memcached) as bad:
         bad.behave = wrong_key                       # from the next reply on
-        bad.delay = 0.3                              # seconds, for each reply
+        bad.delay = 0.3                              # seconds, for each answer
         bad.close(); bad.open()                      # refuses; accepts again
 
 The first kind needs no memcached. The second stands between httpd and a real
@@ -149,9 +149,11 @@ class BadMemcached:
     def replies(self, real, connection):
         try:
             with real.makefile("rb") as stream:
+                is_first = True
                 for words, line, data in blocks(stream, (b"VALUE",), 3):
-                    if self.delay:
+                    if self.delay and is_first:
                         time.sleep(self.delay)
+                    is_first = data is None
                     self.behave(self, connection, words, line, data)
                     if data is not None:
                         with self.lock:

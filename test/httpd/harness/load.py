@@ -20,6 +20,7 @@ class Load:
         self.failed = 0
         self.good = 0
         self.seconds = []
+        self.slowest = (0, None)
         self.lock = threading.Lock()
         self.threads = [threading.Thread(target=self.run, args=(seed,),
                                          daemon=True)
@@ -54,6 +55,8 @@ class Load:
         sound = response.status == 200 and check_hash(response.body, target)
         with self.lock:
             self.seconds.append(taken)
+            self.slowest = max(self.slowest, (taken, response.cache),
+                               key=lambda seen: seen[0])
             if sound:
                 self.good += 1
             else:
