@@ -137,15 +137,19 @@ static int freed_wait(etg_memcached_node *node, apr_time_t until)
            != ETIMEDOUT;
 }
 
-/* The time a connection may take is its own if it is more than the call's. */
+/* A call that connects may take as long as the greater of both timeouts, the
+ * wait for its turn included. */
 static apr_status_t connection_make(etg_memcached_call *call)
 {
     etg_memcached_node *node = call->node;
     const etg_memcached_uri *at = &call->store->at;
     etg_memcached_addresses addresses;
     apr_time_t until = etg_memcached_now() + at->connect_timeout;
-    if (call->deadline < until) {
-        call->deadline = until;
+    if (at->connect_timeout > at->timeout) {
+        call->deadline += at->connect_timeout - at->timeout;
+    }
+    if (until > call->deadline) {
+        until = call->deadline;
     }
     pthread_mutex_lock(&node->lock);
     addresses = node->addresses;
