@@ -34,6 +34,7 @@ static void put_marks(etg_record_writer *writer,
                       const etg_memcached_marks *marks);
 static void take_marks(etg_record_reader *reader,
                        etg_memcached_marks *marks);
+static int is_clock(const etg_memcached_clock *clock);
 static void take_single(etg_record_reader *reader,
                         etg_memcached_body *body);
 static void take_manifest(etg_record_reader *reader,
@@ -187,7 +188,7 @@ apr_status_t etg_memcached_clock_unpack(etg_bytes item,
     }
     found.reading = etg_record_number(&reader);
     take_marks(&reader, &found.all);
-    if (!etg_record_is_done(&reader)) {
+    if (!etg_record_is_done(&reader) || !is_clock(&found)) {
         return APR_EINVAL;
     }
     *clock = found;
@@ -454,6 +455,16 @@ static void take_marks(etg_record_reader *reader, etg_memcached_marks *marks)
     marks->soft = etg_record_number(reader);
     marks->invalid = etg_record_number(reader);
     marks->gone = etg_record_number(reader);
+}
+
+/* One that gives no moment, that purges could not move any farther, or that
+ * is behind its own marks would spoil all that is stored under it. */
+static int is_clock(const etg_memcached_clock *clock)
+{
+    return clock->reading > 0 && clock->reading < APR_INT64_MAX
+        && clock->all.soft <= clock->reading
+        && clock->all.invalid <= clock->reading
+        && clock->all.gone <= clock->reading;
 }
 
 static void take_single(etg_record_reader *reader, etg_memcached_body *body)

@@ -186,9 +186,9 @@ static apr_status_t marks_read(lookup *look_up,
     apr_uint64_t reading = look_up->clock.reading;
     etg_memcached_marks_compare(&look_up->clock.all, response->moment, found);
     if (response->moment > reading) {
-        etg_memcached_marks lost = etg_memcached_marks_new(response->moment
-                                                           + 1);
-        etg_memcached_marks_compare(&lost, response->moment, found);
+        if (found->mark < ETG_STORE_MARK_INVALID) {
+            found->mark = ETG_STORE_MARK_INVALID;
+        }
         found->marked_at = apr_time_now();
     }
     if (count > 0 && found->mark != ETG_STORE_MARK_GONE) {

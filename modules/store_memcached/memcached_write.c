@@ -41,6 +41,9 @@ static apr_status_t old_read(attempt *try);
 static apr_status_t response_place(attempt *try);
 static apr_status_t old_response_part(attempt *try);
 static apr_status_t generations_need(attempt *try, etg_bytes tags);
+static int are_possible(const etg_memcached_marks *marks, unsigned count,
+                        const etg_memcached_clock *clock);
+static apr_status_t clock_ask_again(attempt *try);
 static apr_status_t primary_put(attempt *try, etg_memcached_outcome *outcome);
 static apr_status_t primary_remove(attempt *try,
                                    etg_memcached_outcome *outcome);
@@ -61,6 +64,7 @@ apr_status_t etg_memcached_meta_write(etg_store *store,
     job->job.run = write_run;
     job->job.finish = write_finish;
     job->job.bytes = sizeof(*job) + write->response.length + 1024;
+    job->job.is_fill = write->response.data != NULL;
     return etg_memcached_writer_run(store, &job->job, wait);
 }
 
@@ -215,15 +219,19 @@ static apr_status_t generations_need(attempt *try, etg_bytes tags)
     etg_memcached_key keys[ETG_STORE_TAGS_MAX];
     etg_memcached_put_order orders[ETG_STORE_TAGS_MAX];
     apr_uint64_t cas[ETG_STORE_TAGS_MAX];
-    etg_memcached_marks fresh = etg_memcached_marks_new(try->clock.reading);
+    etg_memcached_marks fresh;
     unsigned count = try->write->tag_count;
     unsigned missing = 0;
     apr_status_t rv = etg_memcached_tags_read(try->call, tags, try->pool,
                                               marks, cas);
+    if (rv == APR_SUCCESS && !are_possible(marks, count, &try->clock)) {
+        rv = clock_ask_again(try);
+    }
+    fresh = etg_memcached_marks_new(try->clock.reading);
     for (unsigned i = 0; i < count && rv == APR_SUCCESS; i++) {
         etg_memcached_put_order *order = &orders[missing];
         etg_memcached_key *key = &keys[missing];
-        if (marks[i].soft != 0) {
+        if (marks[i].soft != 0 && are_possible(&marks[i], 1, &try->clock)) {
             continue;
         }
         etg_memcached_key_of_tag(key, try->call->store->at.name_space,
@@ -238,6 +246,36 @@ static apr_status_t generations_need(attempt *try, etg_bytes tags)
     /* One that is there by now was made by another: as good. */
     return rv != APR_SUCCESS ? rv
            : etg_memcached_put_all(try->call, orders, missing);
+}
+
+/* The clock moves before the tags do. */
+static int are_possible(const etg_memcached_marks *marks, unsigned count,
+                        const etg_memcached_clock *clock)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (marks[i].soft > clock->reading
+            || marks[i].invalid > clock->reading
+            || marks[i].gone > clock->reading) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* It may have moved since. A tag that is ahead of it even so was marked by a
+ * clock that was lost, or by nobody: it would outlive every moment. */
+static apr_status_t clock_ask_again(attempt *try)
+{
+    etg_memcached_key key;
+    const etg_memcached_key *keys[1] = { &key };
+    etg_memcached_value value;
+    etg_memcached_key_of_clock(&key, try->call->store->at.name_space);
+    apr_status_t rv = etg_memcached_get(try->call, keys, 1,
+                                        ETG_MEMCACHED_ITEM_MAX, try->pool,
+                                        &value);
+    return rv != APR_SUCCESS ? rv
+           : etg_memcached_clock_read(try->call, &value, try->pool,
+                                      &try->clock);
 }
 
 static apr_status_t primary_put(attempt *try, etg_memcached_outcome *outcome)

@@ -222,7 +222,7 @@ END_TEST
 
 START_TEST(test_clock_and_marks_come_back)
 {
-    etg_memcached_clock made = { ~APR_UINT64_C(0), { 1, 2, 3 } };
+    etg_memcached_clock made = { APR_INT64_MAX - 1, { 1, 2, 3 } };
     etg_memcached_clock clock;
     etg_memcached_marks marks = { 0, ~APR_UINT64_C(0), 7 };
     etg_memcached_marks found;
