@@ -22,15 +22,21 @@
  *
  * Marks. A purge does not walk: it moves a generation, and what was stored
  * under an earlier one shows as marked when it is next looked up. Each store
- * keeps a clock of its own that only purges move: 64 bits, the µs since 1970
- * at the last purge, or one more than the last reading if that is greater, so
- * that it orders purges whatever the hosts' wall clocks say. Per purge tag it
- * keeps the clock's readings when the tag was last marked. A response carries
- * the clock's reading from *before* its fetch began, its moment, and its
- * tags; it is marked if any of its tags, or everything, was marked after that
- * moment. A tag whose generation is not known (evicted) counts as marked;
- * writing a response makes the generation anew. The store keeps moment and
+ * (each server of one that has several) keeps a clock of its own that only
+ * purges move: 64 bits, the µs since 1970 at the last purge, or one more than
+ * the last reading if that is greater, so that it orders purges whatever the
+ * hosts' wall clocks say. Per purge tag it keeps the clock's readings when the
+ * tag was last marked. A response carries the clock's reading from *before*
+ * its fetch began, its moment, and its tags; it is marked if any of its tags,
+ * or everything, was marked after that moment. The store keeps moment and
  * tags beside the response and does the comparing.
+ *
+ * A store may forget a clock or a tag's readings (evicted, lost), never a
+ * mark: what it may have forgotten counts as ETG_STORE_MARK_INVALID for every
+ * response that is older than the loss, and need not for younger ones. When
+ * a tag can have been forgotten is the store's own affair: one that has seen
+ * all marks knows that a tag without readings was never marked; one that
+ * cannot know makes the generation when a response with the tag is written.
  *
  * Tiers. A tiered store is a store made of others, nearest first. What a near
  * tier holds is a copy, trusted for a short time only.
@@ -230,7 +236,8 @@ typedef struct etg_store_provider {
     apr_status_t (*prepare)(etg_store *store, apr_pool_t *pconf);
 
     /* child_init: opens what must not cross a fork; closed by a cleanup on
-     * pchild, which joins the store's threads. */
+     * pchild, which joins the store's threads, or after a few seconds leaves
+     * what is still in use to the end of the process. */
     apr_status_t (*open)(etg_store *store, apr_pool_t *pchild);
 
     /* Reads the primary record of `key`, asks `choose`, reads the response
@@ -274,9 +281,10 @@ typedef struct etg_store_provider {
 
     /* Marks whatever carries one of the tags; `count` 0: everything. Waits
      * at most `wait` for the end: APR_SUCCESS done everywhere, APR_TIMEUP
-     * still to come, anything else: not done, or not everywhere. *moved is
-     * how many generations moved (tags, or 1 for everything), whatever the
-     * result. Constant time per tag and server. */
+     * still to come, anything else: not done, or not everywhere. *moved,
+     * whatever the result: how many generations moved (tags, or 1 for
+     * everything) somewhere, or with APR_TIMEUP are about to. Constant time
+     * per tag and server. */
     apr_status_t (*mark)(etg_store *store, const etg_store_tag *tags,
                          unsigned count, etg_store_mark mark,
                          apr_interval_time_t wait, unsigned *moved);
