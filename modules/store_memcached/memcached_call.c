@@ -8,6 +8,10 @@
  * waits for it, and what it does not write is lost.) A connection that was
  * closed while it idled, or has something to say, is replaced before it is
  * used. Any thread.
+ *
+ * A node that has just let a call run out of time is not asked to take the
+ * responses that were queued before: those who wait for them to be stored
+ * would wait one timeout for each until the breaker opens.
  */
 #include "memcached_node.h"
 
@@ -17,7 +21,8 @@
 #define WRITER_WAIT apr_time_from_sec(1)
 
 static apr_status_t slot_take(etg_memcached_node *node, apr_time_t until,
-                              int is_probe, etg_memcached_link **link);
+                              int is_probe, int may_skip,
+                              etg_memcached_link **link);
 static int freed_wait(etg_memcached_node *node, apr_time_t until);
 static apr_status_t connection_make(etg_memcached_call *call);
 static void slot_give(etg_memcached_node *node, etg_memcached_link *link);
@@ -80,7 +85,8 @@ static apr_status_t call_open(etg_store *store, etg_memcached_node *node,
     call->deadline = now + store->at.timeout;
     apr_status_t rv = slot_take(node, is_writer ? now + WRITER_WAIT
                                                 : call->deadline,
-                                is_probe, &call->link);
+                                is_probe, is_writer && !is_probe,
+                                &call->link);
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -96,7 +102,8 @@ static apr_status_t call_open(etg_store *store, etg_memcached_node *node,
 
 /* An idle connection, or the right to make one (*link stays NULL). */
 static apr_status_t slot_take(etg_memcached_node *node, apr_time_t until,
-                              int is_probe, etg_memcached_link **link)
+                              int is_probe, int may_skip,
+                              etg_memcached_link **link)
 {
     unsigned most = node->store->at.pool;
     int has_waited = 0;
@@ -104,6 +111,11 @@ static apr_status_t slot_take(etg_memcached_node *node, apr_time_t until,
     pthread_mutex_lock(&node->lock);
     for (;;) {
         if (!is_probe && !etg_breaker_may_call(&node->breaker)) {
+            rv = ETG_STORE_OPEN_BREAKER;
+            break;
+        }
+        if (may_skip && etg_memcached_writer_is_behind(node->store,
+                                                       node->silent_at)) {
             rv = ETG_STORE_OPEN_BREAKER;
             break;
         }

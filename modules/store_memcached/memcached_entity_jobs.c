@@ -111,6 +111,7 @@ etg_memcached_task *etg_memcached_task_make(
     job->job.run = run;
     job->job.finish = job_finish;
     job->job.bytes = sizeof(*job) + length;
+    job->job.is_fill = 1;
     job->upload = upload;
     if (upload != NULL) {
         atomic_fetch_add(&upload->holders, 1);

@@ -141,8 +141,11 @@ void etg_memcached_node_report(etg_memcached_node *node, apr_status_t result)
         return;                    /* no news to a breaker */
     }
     pthread_mutex_lock(&node->lock);
-    etg_breaker_change change = etg_breaker_report(&node->breaker, 0,
-                                                   etg_memcached_now(),
+    apr_time_t now = etg_memcached_now();
+    if (APR_STATUS_IS_TIMEUP(result)) {
+        node->silent_at = now;
+    }
+    etg_breaker_change change = etg_breaker_report(&node->breaker, 0, now,
                                                    jitter_pick());
     if (change == ETG_BREAKER_OPENED) {
         links = node->idle;

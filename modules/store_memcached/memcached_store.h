@@ -229,8 +229,11 @@ struct etg_memcached_job {
                    apr_status_t result);
     apr_size_t bytes;              /* counted against the queue's limit */
     int is_urgent;                 /* goes before what is queued */
+    int is_fill;                   /* of a response: not tried on a node that
+                                    * fell silent after it was queued */
     /* writer's */
     pthread_cond_t done;
+    apr_time_t queued_at;
     int has_waiter;
     int is_done;
     apr_status_t result;
@@ -247,6 +250,8 @@ apr_status_t etg_memcached_writer_run(etg_store *store,
                                       etg_memcached_job *job,
                                       apr_interval_time_t wait);
 int etg_memcached_writer_is_me(etg_store *store);
+/* Writer thread: was the job that runs now, a fill, queued before `at`? */
+int etg_memcached_writer_is_behind(etg_store *store, apr_time_t at);
 void etg_memcached_writer_wake(etg_store *store);
 void etg_memcached_writer_load(etg_store *store, apr_uint64_t *jobs,
                                apr_uint64_t *bytes);

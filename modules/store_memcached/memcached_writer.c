@@ -28,6 +28,7 @@ struct etg_memcached_writer {
     etg_store *store;
     pthread_t thread;
     apr_time_t timers_at;        /* the thread's */
+    const etg_memcached_job *running;
     pthread_mutex_t lock;        /* guards all below, and jobs' flags */
     pthread_cond_t wake;
     etg_memcached_job *first;
@@ -129,6 +130,7 @@ apr_status_t etg_memcached_writer_run(etg_store *store,
     }
     job->next = NULL;
     job->is_done = 0;
+    job->queued_at = etg_memcached_now();
     job->has_waiter = wait > 0;
     pthread_mutex_lock(&writer->lock);
     if (!may_queue(writer, job)) {
@@ -165,6 +167,12 @@ int etg_memcached_writer_is_me(etg_store *store)
     return pthread_equal(store->writer->thread, pthread_self());
 }
 
+int etg_memcached_writer_is_behind(etg_store *store, apr_time_t at)
+{
+    const etg_memcached_job *job = store->writer->running;
+    return job != NULL && job->is_fill && job->queued_at < at;
+}
+
 void etg_memcached_writer_wake(etg_store *store)
 {
     etg_memcached_writer *writer = store->writer;
@@ -191,7 +199,10 @@ static void *writer_main(void *data)
     etg_memcached_job *job;
     int may_run = 1;
     while ((job = job_await(writer, &may_run)) != NULL) {
-        job_end(store, job, may_run ? job->run(store, job) : APR_EINTR);
+        writer->running = job;
+        apr_status_t rv = may_run ? job->run(store, job) : APR_EINTR;
+        writer->running = NULL;
+        job_end(store, job, rv);
     }
     return NULL;
 }

@@ -303,6 +303,28 @@ START_TEST(a_frozen_server_costs_a_timeout_then_nothing)
 }
 END_TEST
 
+static int are_dropped(void *baton)
+{
+    return rig_counter(&rig, "dropped_writes") >= *(apr_uint64_t *)baton;
+}
+
+START_TEST(what_was_queued_for_a_server_that_fell_silent_waits_for_it_once)
+{
+    begin_on(1, "?timeout=500ms");
+    put(1);
+    apr_uint64_t failed = rig_counter(&rig, "failed_calls");
+    apr_uint64_t dropped = rig_counter(&rig, "dropped_writes") + 5;
+    server_freeze(&servers[0]);
+    for (unsigned i = 0; i < 5; i++) {
+        ck_assert_int_eq(rig_body_put(&rig, i, 3000, NULL), APR_SUCCESS);
+    }
+    ck_assert_msg(rig_poll(are_dropped, &dropped), "%s", rig.log);
+    ck_assert_uint_eq(rig_counter(&rig, "failed_calls") - failed, 1);
+    server_thaw(&servers[0]);
+    end();
+}
+END_TEST
+
 START_TEST(a_server_that_is_down_at_the_start_is_found_later)
 {
     unsigned n = 1;
@@ -502,6 +524,9 @@ static Suite *trouble_suite(void)
     tcase_add_test(tcase,
                    a_lost_server_fails_then_opens_the_breaker_until_it_is_back);
     tcase_add_test(tcase, a_frozen_server_costs_a_timeout_then_nothing);
+    tcase_add_test(
+        tcase,
+        what_was_queued_for_a_server_that_fell_silent_waits_for_it_once);
     tcase_add_test(tcase, a_server_that_is_down_at_the_start_is_found_later);
     tcase_add_test(tcase, a_name_is_resolved);
     tcase_add_test(tcase,
