@@ -148,27 +148,25 @@ static apr_status_t short_ask(etg_memcached_call *call,
     return fail(call, rv != APR_SUCCESS ? rv : outcome_read(call, outcome));
 }
 
+/* In one piece: cheaper for the kernel to take than its parts. */
 static apr_status_t get_send(etg_memcached_call *call,
                              const etg_memcached_key *const *keys,
                              unsigned count)
 {
-    struct iovec parts[2 * ETG_MEMCACHED_GET_MAX + 2];
-    struct iovec *part = parts;
+    char line[ETG_MEMCACHED_GET_MAX * (ETG_MEMCACHED_KEY_MAX + 1) + 6];
+    char *at = line + 4;
     if (count > ETG_MEMCACHED_GET_MAX) {
         return APR_EINVAL;
     }
-    part->iov_base = "gets";
-    part++->iov_len = 4;
+    memcpy(line, "gets", 4);
     for (unsigned i = 0; i < count; i++) {
-        part->iov_base = " ";
-        part++->iov_len = 1;
-        part->iov_base = (void *)keys[i]->text;
-        part++->iov_len = keys[i]->length;
+        *at++ = ' ';
+        memcpy(at, keys[i]->text, keys[i]->length);
+        at += keys[i]->length;
     }
-    part->iov_base = "\r\n";
-    part++->iov_len = 2;
-    return etg_memcached_link_send(call->link, parts,
-                                   (unsigned)(part - parts), call->deadline);
+    memcpy(at, "\r\n", 2);
+    struct iovec part = { line, (apr_size_t)(at + 2 - line) };
+    return etg_memcached_link_send(call->link, &part, 1, call->deadline);
 }
 
 /* A value nobody asked for is another's answer. */

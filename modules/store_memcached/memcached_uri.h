@@ -7,7 +7,7 @@
  *
  * A host is a name, an IPv4 address, or an IPv6 address in brackets. The
  * parameters, joined with "&", each at most once: timeout=30ms,
- * connect-timeout=50ms, pool=16. Nothing is resolved or opened here.
+ * connect-timeout=50ms, pool=64. Nothing is resolved or opened here.
  */
 #ifndef ETG_MEMCACHED_URI_H
 #define ETG_MEMCACHED_URI_H
@@ -25,7 +25,7 @@
 
 #define ETG_MEMCACHED_TIMEOUT_DEFAULT (30 * APR_INT64_C(1000))
 #define ETG_MEMCACHED_CONNECT_DEFAULT (50 * APR_INT64_C(1000))
-#define ETG_MEMCACHED_POOL_DEFAULT 16
+#define ETG_MEMCACHED_POOL_DEFAULT 64
 
 typedef struct etg_memcached_server {
     const char *host;      /* in lower case, without brackets; or, if port

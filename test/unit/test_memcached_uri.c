@@ -66,7 +66,7 @@ START_TEST(test_one_server_has_the_default_port_and_limits)
     ck_assert_str_eq(uri.name_space, "shop");
     ck_assert_int_eq(uri.timeout, 30 * 1000);
     ck_assert_int_eq(uri.connect_timeout, 50 * 1000);
-    ck_assert_uint_eq(uri.pool, 16);
+    ck_assert_uint_eq(uri.pool, 64);
 }
 END_TEST
 
@@ -113,7 +113,7 @@ START_TEST(test_parameters_come_in_any_order)
     parse("memcached://a/n?connect-timeout=250ms");
     ck_assert_int_eq(uri.timeout, 30 * 1000);
     ck_assert_int_eq(uri.connect_timeout, 250 * 1000);
-    ck_assert_uint_eq(uri.pool, 16);
+    ck_assert_uint_eq(uri.pool, 64);
 }
 END_TEST
 
