@@ -407,7 +407,8 @@ class EtagereMemcached(Etagere, OverMemcached):
     stores = Etagere.stores + ("etag_store_memcached",)
 
     def store_uri(self):
-        return "memcached://127.0.0.1:%d/hit" % self.memcached.port
+        return ("memcached://127.0.0.1:%d/hit?timeout=1s"
+                % self.memcached.port)
 
 
 class EtagereMemcachedSocket(EtagereMemcached):
@@ -415,7 +416,8 @@ class EtagereMemcachedSocket(EtagereMemcached):
     over_socket = True
 
     def store_uri(self):
-        return "memcached://%s/hit" % self.memcached.socket_path
+        return ("memcached://%s/hit?timeout=1s"
+                % self.memcached.socket_path)
 
 
 class EtagereTiers(EtagereMemcached):
