@@ -17,12 +17,11 @@ from harness.load import Load
 from harness.memcached import Memcached
 from harness.net import poll
 from harness.steps import FRESH, STALE, stored
-from harness.trouble import (ALONE, DETAILS, STORE_LOG, STORES, TIERS, TIMEOUT,
-                             Visitor, breaker_lines, logged_once, resident,
-                             said, soon_enough, uri)
+from harness.trouble import (ALONE, DETAILS, GROWTH, STORE_LOG, STORES, TIERS,
+                             TIMEOUT, Visitor, breaker_lines, logged_once,
+                             resident, said, soon_enough, uri)
 
 CONFIG = PROXY + "ETagCache On\n"
-MEGABYTE = 1 << 20
 VALIDATED = dict(FRESH, ETag='"v1"')
 
 
@@ -222,7 +221,7 @@ def test_trouble_610_no_memory_is_kept(start, backend, path, memcached):
         visitor.ask_new(800)
         grown = resident(httpd) - before
         print("frozen, 800 new pages: %d KB grown" % (grown >> 10))
-        assert grown < 64 * MEGABYTE
+        assert grown < GROWTH
         memcached.thaw()
         recovers(httpd, visitor, "after 1,000 pages")
 
@@ -339,7 +338,7 @@ def test_trouble_620_flapping_under_load(start, backend, path, memcached,
     assert not load.wrong, load.wrong[:3]
     assert not load.failed
     assert children <= set(httpd.children())
-    assert grown < 100 * MEGABYTE
+    assert grown < GROWTH
     with Visitor(httpd, backend, path) as visitor:
         visitor.recovered()
         visitor.fill()

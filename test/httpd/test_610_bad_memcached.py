@@ -10,11 +10,11 @@ from harness.backend import answer
 from harness.bad_memcached import BadMemcached, honest
 from harness.memcached import Memcached
 from harness.steps import FRESH
-from harness.trouble import (DETAILS, STORE_LOG, STORES, TIMEOUT, Visitor,
-                             logged_once, resident, said, soon_enough, uri)
+from harness.trouble import (DETAILS, GROWTH, STORE_LOG, STORES, TIMEOUT,
+                             Visitor, logged_once, resident, said,
+                             soon_enough, uri)
 
 CONFIG = PROXY + "ETagCache On\n"
-MEGABYTE = 1 << 20
 
 FOREIGN = ["silent", "hangs_up", "garbage", "http", "endless_noise",
            "endless_values", "four_gigabytes", "negative_length"]
@@ -61,7 +61,7 @@ def test_bad_memcached_100_no_memcached_at_all(start, backend, path,
             assert bad.asked >= 3
             grown = resident(httpd) - before
             print("%s: %d KB grown" % (behaviour, grown >> 10))
-            assert grown < 64 * MEGABYTE
+            assert grown < GROWTH
             bad.close()
             with Memcached() as honest_one:
                 put_on(honest_one, bad.port)
@@ -103,7 +103,7 @@ def test_bad_memcached_110_wrong_answers(start, backend, path, behaviour):
             assert max(visit.seconds for visit in visits) < 2, visits
             grown = resident(httpd) - before
             print("%s: %d KB grown" % (behaviour, grown >> 10))
-            assert grown < 64 * MEGABYTE
+            assert grown < GROWTH
             bad.behave = honest
             print("%s: asked again %.1f s after"
                   % (behaviour, visitor.recovered()))
