@@ -45,6 +45,9 @@ static int are_possible(const etg_memcached_marks *marks, unsigned count,
                         const etg_memcached_clock *clock);
 static apr_status_t clock_ask_again(attempt *try);
 static apr_status_t primary_put(attempt *try, etg_memcached_outcome *outcome);
+static int is_refused(apr_status_t rv, etg_memcached_outcome outcome);
+static apr_status_t mark_put_alone(attempt *try,
+                                   etg_memcached_outcome *outcome);
 static apr_status_t primary_remove(attempt *try,
                                    etg_memcached_outcome *outcome);
 
@@ -130,7 +133,11 @@ static apr_status_t write_try(attempt *try, etg_memcached_outcome *outcome)
     }
     try->fresh.primary = fresh;
     rv = response_place(try);
-    return rv != APR_SUCCESS ? rv : primary_put(try, outcome);
+    if (rv == APR_SUCCESS) {
+        rv = primary_put(try, outcome);
+    }
+    return try->write->response.data == NULL && is_refused(rv, *outcome)
+           ? mark_put_alone(try, outcome) : rv;
 }
 
 /* What is there is either the item or is put over. */
@@ -294,6 +301,28 @@ static apr_status_t primary_put(attempt *try, etg_memcached_outcome *outcome)
                                           : ETG_MEMCACHED_ADD,
                                &try->key, item, exptime, try->value.cas,
                                outcome);
+}
+
+static int is_refused(apr_status_t rv, etg_memcached_outcome outcome)
+{
+    return rv == APR_ENOSPC
+           || (rv == APR_SUCCESS && outcome == ETG_MEMCACHED_REFUSED);
+}
+
+/* A mark for which there is no room must not leave what it marks as it was:
+ * first the response goes, then all. In the latter case fetches that began
+ * before are not kept from being stored, so that is no success. */
+static apr_status_t mark_put_alone(attempt *try,
+                                   etg_memcached_outcome *outcome)
+{
+    try->fresh.has_response = 0;
+    apr_status_t rv = primary_put(try, outcome);
+    if (!is_refused(rv, *outcome)) {
+        return rv;
+    }
+    rv = primary_remove(try, outcome);
+    return rv == APR_SUCCESS && *outcome == ETG_MEMCACHED_DONE ? APR_ENOSPC
+                                                               : rv;
 }
 
 static apr_status_t primary_remove(attempt *try,

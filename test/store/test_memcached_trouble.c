@@ -117,7 +117,8 @@ static apr_status_t append(etg_store_write *write, etg_bytes old,
     return APR_SUCCESS;
 }
 
-static apr_status_t append_to(store_rig *mine, unsigned n,
+static apr_status_t change_by(store_rig *mine, unsigned n,
+                              etg_store_update *update,
                               apr_time_t expires_at)
 {
     apr_allocator_t *allocator;
@@ -128,7 +129,7 @@ static apr_status_t append_to(store_rig *mine, unsigned n,
     etg_store_write *write = apr_pcalloc(pool, sizeof(*write));
     write->pool = pool;
     write->primary_key = rig_key(n, 'p');
-    write->update = append;
+    write->update = update;
     write->baton = apr_pmemdup(pool, &expires_at, sizeof(expires_at));
     return mine->provider->meta_write(mine->store, write, WAIT);
 }
@@ -139,7 +140,7 @@ START_TEST(what_lives_longer_than_thirty_days_expires_when_it_should)
     begin_on(1, PATIENT);
     for (unsigned i = 0; i < 4; i++) {
         apr_time_t at = apr_time_now() + apr_time_from_sec(days[i] * DAY);
-        ck_assert_int_eq(append_to(&rig, i, at), APR_SUCCESS);
+        ck_assert_int_eq(change_by(&rig, i, append, at), APR_SUCCESS);
         apr_array_header_t *rows = server_keys(&servers[0], primary_text(i),
                                                rig.p);
         ck_assert_int_eq(rows->nelts, 1);
@@ -157,7 +158,7 @@ END_TEST
 static void *appender(void *data)
 {
     for (unsigned i = 0; i < APPENDS; i++) {
-        ck_assert_int_eq(append_to(data, 1, FAR), APR_SUCCESS);
+        ck_assert_int_eq(change_by(data, 1, append, FAR), APR_SUCCESS);
     }
     return NULL;
 }
@@ -189,6 +190,48 @@ START_TEST(two_stores_that_change_one_primary_lose_nothing)
                                                rig.p, &found), APR_SUCCESS);
     ck_assert_uint_eq(length, 2 * APPENDS);
     rig_close(&other);
+    end();
+}
+END_TEST
+
+/* Whatever becomes of the response beside it: it was there to be marked. */
+START_TEST(a_mark_that_has_no_room_beside_a_response_takes_its_place)
+{
+    unsigned n = 1;
+    apr_size_t length = ETG_MEMCACHED_ITEM_MAX;
+    begin_on(1, PATIENT);
+    while (!rig_has(&rig, n)) {
+        ck_assert_uint_gt(length -= 10, ETG_MEMCACHED_ITEM_MAX / 2);
+        rig_put(&rig, n, n, length, WAIT);
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        ck_assert_int_eq(change_by(&rig, n, append, FAR), APR_SUCCESS);
+    }
+    ck_assert(!rig_has(&rig, n));
+    end();
+}
+END_TEST
+
+/* A primary record of which nothing can be changed any more. */
+static apr_status_t overgrow(etg_store_write *write, etg_bytes old,
+                             apr_pool_t *scratch, etg_bytes *fresh,
+                             apr_time_t *expires_at)
+{
+    ck_assert_ptr_nonnull(old.data);
+    fresh->data = apr_pcalloc(scratch, ETG_MEMCACHED_ITEM_MAX);
+    fresh->length = ETG_MEMCACHED_ITEM_MAX;
+    *expires_at = *(apr_time_t *)write->baton;
+    return APR_SUCCESS;
+}
+
+START_TEST(a_mark_that_has_no_room_at_all_removes_and_says_so)
+{
+    unsigned n = 1;
+    begin_on(1, PATIENT);
+    put(n);
+    ck_assert_int_eq(change_by(&rig, n, overgrow, FAR), APR_ENOSPC);
+    ck_assert(!rig_has(&rig, n));
+    put(n);
     end();
 }
 END_TEST
@@ -497,7 +540,7 @@ START_TEST(a_child_ends_soon_though_a_server_is_frozen)
     put(1);
     server_freeze(&servers[0]);
     for (unsigned i = 0; i < 2000; i++) {
-        append_to(&rig, i, FAR);
+        change_by(&rig, i, append, FAR);
         if (times_logged("ETG0401") > 0) {
             break;
         }
@@ -518,6 +561,9 @@ static Suite *trouble_suite(void)
     tcase_add_test(tcase,
                    what_lives_longer_than_thirty_days_expires_when_it_should);
     tcase_add_test(tcase, two_stores_that_change_one_primary_lose_nothing);
+    tcase_add_test(
+        tcase, a_mark_that_has_no_room_beside_a_response_takes_its_place);
+    tcase_add_test(tcase, a_mark_that_has_no_room_at_all_removes_and_says_so);
     tcase_add_test(tcase, foreign_bytes_under_our_keys_are_misses);
     tcase_add_test(tcase, anothers_item_under_our_key_is_a_miss);
     tcase_add_test(tcase, a_server_that_restarted_is_empty_and_of_use);
