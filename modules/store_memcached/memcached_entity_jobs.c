@@ -172,18 +172,10 @@ static void upload_fail(etg_memcached_upload *upload, apr_status_t why)
 
 apr_pool_t *etg_memcached_scratch_make(void)
 {
-    apr_allocator_t *allocator;
     apr_pool_t *p;
 
-    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
-        return NULL;
-    }
-    if (apr_pool_create_ex(&p, NULL, NULL, allocator) != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return NULL;
-    }
-    apr_allocator_owner_set(allocator, p);
-    return p;
+    return apr_pool_create_unmanaged_ex(&p, NULL, NULL) == APR_SUCCESS
+           ? p : NULL;
 }
 
 /* A body is as good wherever it is found: while its node is lost it goes to

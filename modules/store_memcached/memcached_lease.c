@@ -105,13 +105,16 @@ apr_status_t etg_memcached_lease_take(etg_store *store,
     if (!etg_memcached_is_up(store)) {
         return APR_EGENERAL;
     }
-    while (made.token == 0 || made.token == NOBODYS) {
-        apr_generate_random_bytes((unsigned char *)&made.token,
-                                  sizeof(made.token));
+    apr_status_t rv = apr_generate_random_bytes((unsigned char *)&made.token,
+                                                sizeof(made.token));
+    if (rv == APR_SUCCESS && (made.token == 0 || made.token == NOBODYS)) {
+        made.token = 1;
     }
-    apr_status_t rv = etg_memcached_call_begin(
-        store, etg_memcached_node_of(store, key->bytes, sizeof(key->bytes)),
-        &call);
+    if (rv == APR_SUCCESS) {
+        rv = etg_memcached_call_begin(
+            store, etg_memcached_node_of(store, key->bytes,
+                                         sizeof(key->bytes)), &call);
+    }
     if (rv != APR_SUCCESS) {
         return rv;
     }

@@ -79,12 +79,16 @@ int etg_memcached_node_is_up(etg_memcached_node *node)
     return is_up;
 }
 
+/* Who holds a lock is busy; it may be the thread that a signal took away from
+ * there to end this child. */
 int etg_memcached_nodes_are_idle(etg_store *store)
 {
     unsigned borrowed = 0;
     for (unsigned i = 0; i < store->at.server_count; i++) {
         etg_memcached_node *node = &store->nodes[i];
-        pthread_mutex_lock(&node->lock);
+        if (pthread_mutex_trylock(&node->lock) != 0) {
+            return 0;
+        }
         borrowed += node->connections;
         for (etg_memcached_link *at = node->idle; at != NULL; at = at->next) {
             borrowed--;
