@@ -2,30 +2,32 @@
 /*
  * breaker.c: the circuit breaker's rules.
  *
- * The last failures' times are kept oldest first; when there are as many as
- * it takes and the oldest is young enough, the breaker opens and forgets
- * them. Called under its owner's lock, on request threads and by the probe.
+ * The last failures are kept oldest first, each with how many calls had been
+ * answered by then; when there are as many as it takes, and none is too old or
+ * too many answers ago, the breaker opens and forgets them. Called under its owner's lock, on request threads and by the probe.
  */
 #include "lib/breaker.h"
 
 static void open_until_probe(etg_breaker *breaker, apr_time_t now,
                              apr_interval_time_t jitter);
-static void forget_old_failures(etg_breaker *breaker, apr_time_t now);
+static void forget_old_failures(etg_breaker *breaker, apr_uint64_t answered,
+                                apr_time_t now);
 
 int etg_breaker_may_call(const etg_breaker *breaker)
 {
     return breaker->state == ETG_BREAKER_CLOSED;
 }
 
-etg_breaker_change etg_breaker_report(etg_breaker *breaker, int succeeded,
-                                      apr_time_t now,
-                                      apr_interval_time_t jitter)
+etg_breaker_change etg_breaker_fail(etg_breaker *breaker,
+                                    apr_uint64_t answered, apr_time_t now,
+                                    apr_interval_time_t jitter)
 {
-    if (breaker->state != ETG_BREAKER_CLOSED || succeeded) {
+    if (breaker->state != ETG_BREAKER_CLOSED) {
         return ETG_BREAKER_SAME;
     }
-    forget_old_failures(breaker, now);
-    breaker->failed_at[breaker->failures++] = now;
+    forget_old_failures(breaker, answered, now);
+    breaker->failed_at[breaker->failures] = now;
+    breaker->answered[breaker->failures++] = answered;
     if (breaker->failures < ETG_BREAKER_FAILURES) {
         return ETG_BREAKER_SAME;
     }
@@ -84,15 +86,19 @@ static void open_until_probe(etg_breaker *breaker, apr_time_t now,
 
 /* Afterwards there is room for one more. A failure in the future is one from
  * before the clock was set back: nobody knows how old it is. */
-static void forget_old_failures(etg_breaker *breaker, apr_time_t now)
+static void forget_old_failures(etg_breaker *breaker, apr_uint64_t answered,
+                                apr_time_t now)
 {
     unsigned kept = 0;
     unsigned i;
 
     for (i = 0; i < breaker->failures; i++) {
         apr_time_t at = breaker->failed_at[i];
+        apr_uint64_t since = answered - breaker->answered[i];
 
-        if (at <= now && now - at <= ETG_BREAKER_WINDOW) {
+        if (at <= now && now - at <= ETG_BREAKER_WINDOW
+            && since < ETG_BREAKER_ANSWERS) {
+            breaker->answered[kept] = breaker->answered[i];
             breaker->failed_at[kept++] = at;
         }
     }

@@ -3,13 +3,16 @@
  * breaker.h: a circuit breaker, which keeps callers from waiting for a
  * server that does not answer.
  *
- *   closed     calls go; three failures within ten seconds open it
+ *   closed     calls go; three failures within ten seconds open it, unless
+ *              thirty calls were answered from the first of them on
  *   open       no call goes; every two seconds (and the jitter) a probe is due
  *   half-open  one probe is under way: its success closes, its failure opens
  *
  * Only a probe closes an open breaker: the result of a call that began before
- * it opened says nothing about now. A success does not wipe out failures: a
- * server that fails every other call is to be left alone as well.
+ * it opened says nothing about now. A few successes do not wipe out failures:
+ * a server that fails every other call is to be left alone as well. Many do:
+ * where both machines are at their limit some calls among thousands are late,
+ * and to send all of them to the backend for that would make it worse.
  *
  * A breaker is a plain struct without a lock: all calls on one happen under
  * a lock of its owner. Times are the caller's; a clock that was set back
@@ -21,6 +24,7 @@
 #include <apr_time.h>
 
 #define ETG_BREAKER_FAILURES 3
+#define ETG_BREAKER_ANSWERS 30
 #define ETG_BREAKER_WINDOW (10 * APR_USEC_PER_SEC)
 #define ETG_BREAKER_PROBE_EVERY (2 * APR_USEC_PER_SEC)
 
@@ -46,16 +50,18 @@ typedef struct etg_breaker {
     etg_breaker_state state;
     unsigned failures;                           /* in failed_at */
     apr_time_t failed_at[ETG_BREAKER_FAILURES];  /* oldest first */
+    apr_uint64_t answered[ETG_BREAKER_FAILURES]; /* calls until then */
     apr_time_t probe_at;                         /* if open */
 } etg_breaker;
 
 /* May a call go now? (Closed: always; else never.) */
 int etg_breaker_may_call(const etg_breaker *breaker);
 
-/* Reports the end of a call. Does nothing unless the breaker is closed. */
-etg_breaker_change etg_breaker_report(etg_breaker *breaker, int succeeded,
-                                      apr_time_t now,
-                                      apr_interval_time_t jitter);
+/* Reports a call that failed; `answered` is how many have not, ever. Does
+ * nothing unless the breaker is closed. */
+etg_breaker_change etg_breaker_fail(etg_breaker *breaker,
+                                    apr_uint64_t answered, apr_time_t now,
+                                    apr_interval_time_t jitter);
 
 /* Is a probe due? */
 int etg_breaker_is_probe_due(const etg_breaker *breaker, apr_time_t now);

@@ -142,15 +142,16 @@ void etg_memcached_node_report(etg_memcached_node *node, apr_status_t result)
     etg_store *store = node->store;
     etg_memcached_link *links = NULL;
     if (result == APR_SUCCESS) {
-        return;                    /* no news to a breaker */
+        atomic_fetch_add_explicit(&node->answered, 1, memory_order_relaxed);
+        return;
     }
     pthread_mutex_lock(&node->lock);
     apr_time_t now = etg_memcached_now();
     if (APR_STATUS_IS_TIMEUP(result)) {
         node->silent_at = now;
     }
-    etg_breaker_change change = etg_breaker_report(&node->breaker, 0, now,
-                                                   jitter_pick());
+    etg_breaker_change change = etg_breaker_fail(
+        &node->breaker, atomic_load(&node->answered), now, jitter_pick());
     if (change == ETG_BREAKER_OPENED) {
         links = node->idle;
         node->idle = NULL;

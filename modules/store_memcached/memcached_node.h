@@ -19,6 +19,7 @@ struct etg_memcached_node {
     etg_memcached_link *idle;      /* used last, first */
     unsigned connections;          /* idle or borrowed; at most at.pool */
     apr_time_t silent_at;          /* when a call last ran out of time */
+    _Atomic uint64_t answered;     /* calls; not under the lock */
     int is_named;                  /* its addresses come from a name service */
     int has_complained;            /* that its name is not known */
 };
