@@ -9,7 +9,7 @@
  *   t, 8 bytes  generation  the marks on one tag
  *   e, 32 bytes body        a body, or the manifest of one in chunks
  *   k, 16 bytes chunk       a part of a body; by body generation and index
- *   l, 16 bytes lease       who fetches a primary key
+ *   l, 16 bytes lease       who fetches what has this lease key
  *
  * A text key is "<namespace>:<format><letter>[:<hexadecimal>]". An item is a
  * record (lib/record.h) whose payload begins with the text key it was written
@@ -125,7 +125,7 @@ void etg_memcached_key_of_chunk(etg_memcached_key *key,
                                 apr_uint32_t index);
 void etg_memcached_key_of_lease(etg_memcached_key *key,
                                 const char *name_space,
-                                const etg_store_key *primary);
+                                const etg_store_key *leased);
 
 /* Tags between the form of the contract and that of the items. The packed
  * form is in `p`; *tags is in `p`, NULL if there are none. */

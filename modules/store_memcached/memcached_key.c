@@ -82,9 +82,9 @@ void etg_memcached_key_of_chunk(etg_memcached_key *key,
 
 void etg_memcached_key_of_lease(etg_memcached_key *key,
                                 const char *name_space,
-                                const etg_store_key *primary)
+                                const etg_store_key *leased)
 {
-    make_key(key, name_space, 'l', primary->bytes, sizeof(primary->bytes));
+    make_key(key, name_space, 'l', leased->bytes, sizeof(leased->bytes));
 }
 
 int etg_memcached_exptime(apr_time_t expires_at, apr_time_t now,

@@ -140,6 +140,9 @@ static apr_status_t parts_open(etg_store *store)
 
 static void parts_close(etg_store *store)
 {
+    if (store->writer != NULL) {
+        etg_memcached_writer_free(store);
+    }
     if (store->owed != NULL) {
         etg_memcached_owed_close(store);
     }

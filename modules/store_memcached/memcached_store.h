@@ -6,10 +6,12 @@
  * Where things are. libmemcached's ketama names one server, a node, per
  * primary key and per entity id:
  *
- *   primary key's node   the primary item, its response items, its lease
+ *   primary key's node   the primary item, its response items
  *   every node           the clock item and the items of all tags: a mark is
  *                        written to all, a look-up asks the node of its key
  *   entity id's node     the body, or its manifest and chunks
+ *   lease key's node     the lease: what is fetched by one is a variant of a
+ *                        primary key, and has a key of its own
  *
  * Who talks to servers. A request's thread borrows a connection for a call
  * (look-up, body read, lease), which ends at a deadline whatever the server
@@ -240,9 +242,12 @@ struct etg_memcached_job {
 };
 
 apr_status_t etg_memcached_writer_start(etg_store *store);
-/* Runs what is queued for at most about a second, drops the rest, joins.
- * False: the thread hangs (in the resolver); leave everything as it is. */
+/* Runs what is queued for at most about a second, drops the rest, joins; what
+ * is handed over from then on is dropped. False: the thread hangs (in the
+ * resolver); leave everything as it is. */
 int etg_memcached_writer_stop(etg_store *store);
+/* After stop, when no thread is in a call any more. */
+void etg_memcached_writer_free(etg_store *store);
 /* Hands a job (malloced; the writer frees it) over. Full queue: runs its
  * finish and returns APR_EAGAIN. Waits up to `wait` for the end: its result,
  * or APR_TIMEUP if it is still to come. */

@@ -106,14 +106,15 @@ int etg_memcached_writer_stop(etg_store *store)
     pthread_mutex_unlock(&writer->lock);
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += JOIN_SECONDS;
-    if (pthread_timedjoin_np(writer->thread, NULL, &deadline) != 0) {
-        return 0;
-    }
-    pthread_cond_destroy(&writer->wake);
-    pthread_mutex_destroy(&writer->lock);
-    free(writer);
+    return pthread_timedjoin_np(writer->thread, NULL, &deadline) == 0;
+}
+
+void etg_memcached_writer_free(etg_store *store)
+{
+    pthread_cond_destroy(&store->writer->wake);
+    pthread_mutex_destroy(&store->writer->lock);
+    free(store->writer);
     store->writer = NULL;
-    return 1;
 }
 
 apr_status_t etg_memcached_writer_run(etg_store *store,
