@@ -38,6 +38,7 @@ static apr_status_t short_ask(etg_memcached_call *call,
                               etg_memcached_outcome *outcome,
                               const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+static apr_status_t get_once(etg_memcached_call *call, awaited rest);
 static apr_status_t get_send(etg_memcached_call *call,
                              const etg_memcached_key *const *keys,
                              unsigned count);
@@ -62,14 +63,24 @@ apr_status_t etg_memcached_get(etg_memcached_call *call,
                                unsigned count, apr_size_t most,
                                apr_pool_t *p, etg_memcached_value *values)
 {
-    awaited rest = { keys, count, 0, most, p, values };
-    etg_memcached_reply reply;
-    apr_size_t taken;
+    const awaited all = { keys, count, 0, most, p, values };
     if (call->failure != APR_SUCCESS) {
         return call->failure;
     }
-    memset(values, 0, count * sizeof(*values));
-    apr_status_t rv = get_send(call, keys, count);
+    apr_status_t rv = get_once(call, all);
+    if (rv != APR_SUCCESS && etg_memcached_call_again(call, rv)) {
+        rv = get_once(call, all);
+    }
+    call->is_untried = 0;
+    return fail(call, rv);
+}
+
+static apr_status_t get_once(etg_memcached_call *call, awaited rest)
+{
+    etg_memcached_reply reply;
+    apr_size_t taken;
+    memset(rest.values, 0, rest.count * sizeof(*rest.values));
+    apr_status_t rv = get_send(call, rest.keys, rest.count);
     while (rv == APR_SUCCESS) {
         rv = reply_await(call, &reply, &taken);
         if (rv == APR_SUCCESS && reply.kind == ETG_MEMCACHED_REPLY_END) {
@@ -81,13 +92,14 @@ apr_status_t etg_memcached_get(etg_memcached_call *call,
                  ? value_take(call, &rest, &reply, taken) : APR_EGENERAL;
         }
     }
-    return fail(call, rv);
+    return rv;
 }
 
 apr_status_t etg_memcached_put_all(etg_memcached_call *call,
                                    etg_memcached_put_order *orders,
                                    unsigned count)
 {
+    etg_memcached_call_prove(call);
     apr_status_t rv = call->failure;
     while (rv == APR_SUCCESS && count > 0) {
         unsigned batch = count < BATCH ? count : BATCH;
@@ -136,6 +148,7 @@ static apr_status_t short_ask(etg_memcached_call *call,
 {
     char text[HEAD_BYTES];
     va_list arguments;
+    etg_memcached_call_prove(call);
     if (call->failure != APR_SUCCESS) {
         return call->failure;
     }

@@ -70,6 +70,7 @@ apr_status_t etg_memcached_link_open(const etg_memcached_addresses *addresses,
     link->fd = fd;
     link->timeout = timeout;
     link->start = link->end = 0;
+    link->idle_since = 0;
     *opened = link;
     return APR_SUCCESS;
 }

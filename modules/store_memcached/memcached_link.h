@@ -35,6 +35,7 @@ typedef struct etg_memcached_link {
     struct etg_memcached_link *next;
     int fd;
     apr_interval_time_t timeout;   /* of one blocking read */
+    apr_time_t idle_since;         /* by etg_memcached_now */
     apr_size_t start;              /* what came and was not read yet */
     apr_size_t end;
     unsigned char buffer[ETG_MEMCACHED_BUFFER];

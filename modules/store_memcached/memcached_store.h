@@ -136,10 +136,11 @@ unsigned etg_memcached_node_connections(etg_memcached_node *node);
 typedef struct etg_memcached_call {
     etg_store *store;
     etg_memcached_node *node;
-    etg_memcached_link *link;
+    etg_memcached_link *link;      /* NULL only after a failure */
     apr_time_t deadline;           /* by etg_memcached_now */
     apr_status_t failure;          /* the first one */
     int is_probe;
+    int is_untried;                /* the connection may have been closed */
 } etg_memcached_call;
 
 /* Borrows a connection, or makes one; all of the call together may take the
@@ -151,6 +152,12 @@ apr_status_t etg_memcached_call_begin(etg_store *store,
 /* One more timeout from now, for calls that move much: only after a clean
  * answer. */
 void etg_memcached_call_renew(etg_memcached_call *call);
+/* Before something is written: makes sure that the connection was not closed
+ * while it idled, or makes another. A failure shows in call->failure. */
+void etg_memcached_call_prove(etg_memcached_call *call);
+/* After a question failed: true if that was because the connection had been
+ * closed while it idled, and there is another: ask again. */
+int etg_memcached_call_again(etg_memcached_call *call, apr_status_t failure);
 /* Gives the connection back, or closes it after a failure; tells the breaker
  * how it went. */
 void etg_memcached_call_end(etg_memcached_call *call);
