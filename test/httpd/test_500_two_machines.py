@@ -124,6 +124,21 @@ def test_machines_104_a_refreshed_response_is_refreshed_for_all(
     assert backend.requests(path)[-1].get("If-None-Match") == '"v1"'
 
 
+def test_machines_105_a_url_of_8_kb(a, b, machines, backend, path):
+    """memcached takes no key of more than 250 bytes."""
+    long_path = path + "-" + "long" * 2000
+    other = long_path[:-1] + "x"
+    backend.on(long_path, answer(200, FRESH, b"long"))
+    backend.on(other, answer(200, FRESH, b"other"))
+    share(a, [b], backend, long_path)
+    share(a, [b], backend, other)
+    assert b.get(long_path).text == "long" and b.get(other).text == "other"
+    assert backend.hits(long_path) == backend.hits(other) == 1
+    purge(a, long_path, "url", hard=True)
+    goes(b, long_path, machines.trust)
+    assert b.get(other).hit
+
+
 @pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_machines_110_purged_on_one_gone_on_the_other(
