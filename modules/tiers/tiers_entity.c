@@ -176,6 +176,7 @@ apr_status_t etg_tiers_entity_append(etg_entity_writer *writer,
 apr_status_t etg_tiers_entity_finish(etg_entity_writer *writer,
                                      apr_time_t expires_at, etg_entity_id *id)
 {
+    etg_entity_id stored;
     int is_stored = 0;
 
     for (unsigned tier = writer->store->count; tier-- > 0;) {
@@ -192,13 +193,17 @@ apr_status_t etg_tiers_entity_finish(etg_entity_writer *writer,
             writer->failure = rv;
             continue;
         }
-        if (is_stored && has_other_id(id, &here)) {
+        if (is_stored && has_other_id(&stored, &here)) {
             return APR_EGENERAL;     /* one of them lies: store neither */
         }
-        *id = here;
+        stored = here;
         is_stored = 1;
     }
-    return is_stored ? APR_SUCCESS : writer->failure;
+    if (!is_stored) {
+        return writer->failure;
+    }
+    *id = stored;
+    return APR_SUCCESS;
 }
 
 void etg_tiers_entity_abandon(etg_entity_writer *writer)

@@ -31,6 +31,7 @@ void etg_tiers_fill_tier(etg_store *store, const etg_tier *tier,
     apr_pool_t *pool;
     etg_store_write *write;
     put *made;
+    apr_status_t rv;
 
     if (moment == 0) {
         return;                      /* it could not be stored under it */
@@ -58,8 +59,10 @@ void etg_tiers_fill_tier(etg_store *store, const etg_tier *tier,
     write->tag_count = found->tag_count;
     write->tags = apr_pmemdup(pool, found->tags,
                               found->tag_count * sizeof(*found->tags));
-    tier->provider->meta_write(tier->store, write, 0);
-    etg_tiers_count(&store->counters.fills);
+    rv = tier->provider->meta_write(tier->store, write, 0);
+    if (rv == APR_SUCCESS || APR_STATUS_IS_TIMEUP(rv)) {
+        etg_tiers_count(&store->counters.fills);
+    }
 }
 
 static apr_status_t put_copy(etg_store_write *write, etg_bytes old,
