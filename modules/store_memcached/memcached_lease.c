@@ -7,6 +7,10 @@
  * second, so that a lease outlives its holder by seconds only, and releases
  * them behind the writes they were taken for. Whatever it changes it changes
  * by compare and swap, and only if the token is still its own.
+ *
+ * One that is seen unchanged for longer than any lease lasts has a lifetime
+ * that we did not give it. It is removed, or its key would be waited for each
+ * time, or pass for uncacheable, for ever.
  */
 #include "memcached_store.h"
 
@@ -19,6 +23,8 @@
 #define UNCACHEABLE_SECONDS 5
 #define RENEW_EVERY apr_time_from_sec(1)
 #define LEASES_MAX 4096
+#define OVERDUE apr_time_from_sec(UNCACHEABLE_SECONDS + 2)
+#define SIGHTINGS 256              /* by all bytes of the key as one */
 
 /* No lease has this token. */
 #define NOBODYS UINT64_MAX
@@ -29,10 +35,18 @@ typedef struct held_lease {
     apr_time_t renew_at;
 } held_lease;
 
+/* A lease item of another, when it was first seen as it is. */
+typedef struct sighting {
+    etg_store_key key;
+    apr_uint64_t cas;
+    apr_time_t since;
+} sighting;
+
 struct etg_memcached_leases {
     pthread_mutex_t lock;
     held_lease *held;
     unsigned count;
+    sighting seen[SIGHTINGS];
 };
 
 typedef struct release_job {
@@ -54,9 +68,13 @@ static apr_status_t item_add(etg_memcached_call *call, apr_uint64_t token,
                              etg_memcached_outcome *outcome);
 static apr_status_t item_read(etg_memcached_call *call, apr_pool_t *p,
                               lease_item *item);
-static apr_status_t take_try(etg_memcached_call *call, apr_uint64_t token,
-                             apr_pool_t *p, lease_item *item,
-                             etg_store_lease_state *state);
+static apr_status_t take_try(etg_memcached_call *call,
+                             const etg_store_lease *lease, apr_pool_t *p,
+                             lease_item *item, etg_store_lease_state *state);
+static int is_overdue(etg_store *store, const etg_store_key *key,
+                      apr_uint64_t cas);
+static apr_status_t item_remove(etg_memcached_call *call,
+                                const lease_item *item);
 static int held_add(etg_store *store, const etg_store_lease *lease);
 static void held_drop(etg_store *store, const etg_store_lease *lease);
 static int due_next(etg_store *store, apr_time_t now, etg_store_lease *lease);
@@ -120,7 +138,7 @@ apr_status_t etg_memcached_lease_take(etg_store *store,
     }
     etg_memcached_key_of_lease(&item.key, store->at.name_space, key);
     apr_pool_create(&scratch, NULL);
-    rv = take_try(&call, made.token, scratch, &item, &found);
+    rv = take_try(&call, &made, scratch, &item, &found);
     apr_pool_destroy(scratch);
     etg_memcached_call_end(&call);
     if (rv == APR_SUCCESS && found == ETG_STORE_LEASE_TAKEN) {
@@ -177,13 +195,13 @@ apr_interval_time_t etg_memcached_leases_renew(etg_store *store,
 }
 
 /* One that ran out between the two questions is asked for once more. */
-static apr_status_t take_try(etg_memcached_call *call, apr_uint64_t token,
-                             apr_pool_t *p, lease_item *item,
-                             etg_store_lease_state *state)
+static apr_status_t take_try(etg_memcached_call *call,
+                             const etg_store_lease *lease, apr_pool_t *p,
+                             lease_item *item, etg_store_lease_state *state)
 {
     etg_memcached_outcome outcome;
     for (int i = 0; i < 2; i++) {
-        apr_status_t rv = item_add(call, token, p, item, &outcome);
+        apr_status_t rv = item_add(call, lease->token, p, item, &outcome);
         if (rv != APR_SUCCESS || outcome == ETG_MEMCACHED_REFUSED) {
             return rv != APR_SUCCESS ? rv : APR_ENOSPC;
         }
@@ -192,6 +210,11 @@ static apr_status_t take_try(etg_memcached_call *call, apr_uint64_t token,
             return APR_SUCCESS;
         }
         rv = item_read(call, p, item);
+        if (rv == APR_SUCCESS && item->is_there
+            && is_overdue(call->store, &lease->key, item->cas)) {
+            rv = item_remove(call, item);
+            item->is_there = 0;
+        }
         if (rv != APR_SUCCESS) {
             return rv;
         }
@@ -205,6 +228,37 @@ static apr_status_t take_try(etg_memcached_call *call, apr_uint64_t token,
         }
     }
     return APR_SUCCESS;
+}
+
+/* Who holds a lease changes the item each second. */
+static int is_overdue(etg_store *store, const etg_store_key *key,
+                      apr_uint64_t cas)
+{
+    etg_memcached_leases *leases = store->leases;
+    unsigned char at = 0;
+    apr_time_t now = etg_memcached_now();
+    for (unsigned i = 0; i < sizeof(key->bytes); i++) {
+        at ^= key->bytes[i];
+    }
+    sighting *seen = &leases->seen[at];
+    pthread_mutex_lock(&leases->lock);
+    if (seen->cas != cas || memcmp(&seen->key, key, sizeof(*key)) != 0) {
+        seen->key = *key;
+        seen->cas = cas;
+        seen->since = now;
+    }
+    int is_due = now - seen->since > OVERDUE;
+    pthread_mutex_unlock(&leases->lock);
+    return is_due;
+}
+
+static apr_status_t item_remove(etg_memcached_call *call,
+                                const lease_item *item)
+{
+    etg_bytes nothing = { (const unsigned char *)"", 0 };
+    etg_memcached_outcome outcome;
+    return etg_memcached_put(call, ETG_MEMCACHED_CAS, &item->key, nothing,
+                             ETG_MEMCACHED_AT_ONCE, item->cas, &outcome);
 }
 
 static apr_status_t item_add(etg_memcached_call *call, apr_uint64_t token,

@@ -179,6 +179,60 @@ START_TEST(a_response_stored_at_the_end_of_time_is_purged_too)
 }
 END_TEST
 
+static void lease_forge(unsigned n, apr_uint64_t token)
+{
+    const etg_memcached_lease lease = { token };
+    const etg_store_key hash = rig_key(n, 'p');
+    etg_memcached_key key;
+    etg_bytes item;
+    etg_memcached_key_of_lease(&key, "test", &hash);
+    ck_assert_int_eq(etg_memcached_lease_pack(&lease, &key, rig.p, &item),
+                     APR_SUCCESS);
+    server_set(&server, key.text, item);
+}
+
+static int is_taken(unsigned n)
+{
+    const etg_store_key key = rig_key(n, 'p');
+    etg_store_lease lease;
+    etg_store_lease_state state = ETG_STORE_LEASE_HELD;
+    return rig.provider->lease_take(rig.store, &key, &lease, &state)
+           == APR_SUCCESS && state == ETG_STORE_LEASE_TAKEN;
+}
+
+static int are_taken(void *baton)
+{
+    int *taken = baton;
+    int all = 1;
+    for (unsigned n = 0; n < 3; n++) {
+        taken[n] = taken[n] || is_taken(n);
+        all = all && taken[n];
+    }
+    ck_assert_msg(!is_taken(3), "it is another's, who renews it");
+    return all;
+}
+
+START_TEST(a_lease_that_does_not_run_out_is_taken_over)
+{
+    const etg_store_key held = rig_key(3, 'p');
+    etg_store_lease_state state = ETG_STORE_LEASE_HELD;
+    etg_store_lease lease;
+    store_rig other;
+    int taken[3] = { 0 };
+    rig_beside(&other, &rig, strchr(rig.uri, ':') + 1);
+    rig_open(&other);
+    ck_assert_int_eq(other.provider->lease_take(other.store, &held, &lease,
+                                                &state), APR_SUCCESS);
+    ck_assert_int_eq(state, ETG_STORE_LEASE_TAKEN);
+    lease_forge(0, 4711);
+    lease_forge(1, 0);
+    lease_forge(2, UINT64_MAX);
+    ck_assert(!is_taken(0) && !is_taken(1) && !is_taken(2));
+    ck_assert(rig_poll(are_taken, taken));
+    rig_close(&other);
+}
+END_TEST
+
 static Suite *forged_suite(void)
 {
     Suite *suite = suite_create("forged items");
@@ -194,6 +248,7 @@ static Suite *forged_suite(void)
         tcase, a_clock_that_is_lost_after_it_was_ahead_leaves_its_tags_usable);
     tcase_add_test(tcase,
                    a_response_stored_at_the_end_of_time_is_purged_too);
+    tcase_add_test(tcase, a_lease_that_does_not_run_out_is_taken_over);
     suite_add_tcase(suite, tcase);
     return suite;
 }
