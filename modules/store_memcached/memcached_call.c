@@ -198,6 +198,8 @@ static apr_status_t connection_make(etg_memcached_call *call)
     call->is_untried = 0;
     apr_status_t rv = link_make(call);
     if (rv == APR_SUCCESS) {
+        apr_time_t until = etg_memcached_now() + at->timeout;
+        call->deadline = until < call->deadline ? until : call->deadline;
         return rv;
     }
     etg_memcached_count_add(call->store, ETG_MEMCACHED_FAILED_CALLS, 1);

@@ -219,8 +219,10 @@ static apr_status_t connect_wait(int fd, apr_time_t deadline)
 static apr_status_t options_set(int fd, int family,
                                 apr_interval_time_t timeout)
 {
-    struct timeval patience = { (time_t)apr_time_sec(timeout),
-                                (suseconds_t)apr_time_usec(timeout) };
+    /* The kernel counts in ticks, which makes it late: receive() waits for
+     * the rest itself. */
+    struct timeval patience = { (time_t)apr_time_sec(timeout / 2),
+                                (suseconds_t)apr_time_usec(timeout / 2) };
     int on = 1;
     if (fcntl(fd, F_SETFL, 0) == -1
         || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
@@ -277,12 +279,7 @@ static apr_status_t receive(etg_memcached_link *link, struct iovec *parts,
         if (length == 0) {
             return APR_EOF;
         }
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            if (flags == 0) {
-                return APR_TIMEUP;
-            }
-        }
-        else if (errno != EINTR) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
             return errno;
         }
     }
