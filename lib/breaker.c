@@ -4,7 +4,8 @@
  *
  * The last failures are kept oldest first, each with how many calls had been
  * answered by then; when there are as many as it takes, and none is too old or
- * too many answers ago, the breaker opens and forgets them. Called under its owner's lock, on request threads and by the probe.
+ * too many answers ago, the breaker opens and forgets them. Called under its
+ * owner's lock, on request threads and by the probe.
  */
 #include "lib/breaker.h"
 
