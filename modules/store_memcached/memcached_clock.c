@@ -5,14 +5,17 @@
  * Each node has a clock item that only purges move. A server that lost it
  * (empty, restarted, evicted) gets a new one whose reading is the time, as of
  * which everything is marked invalid: whatever purge was forgotten with the
- * old clock cannot be missed. The same holds for a tag whose item is gone. A
- * moment later than the clock is one of a clock that was lost.
+ * old clock cannot be missed. The same holds for a tag whose item is gone, and
+ * for what was stored under a moment of a clock that was lost.
  */
 #include "memcached_store.h"
+
+#include <apr_general.h>
 
 #include <string.h>
 
 #define TRIES 4
+#define CLOCK_STEP (APR_UINT64_C(1) << ETG_MEMCACHED_CLOCK_BITS)
 
 /* Tag items are small; anything longer is not one. */
 #define TAG_ITEM_MAX 1024
@@ -35,8 +38,7 @@ apr_status_t etg_memcached_clock_read(etg_memcached_call *call,
             return APR_SUCCESS;
         }
         etg_memcached_clock made;
-        made.reading = (apr_uint64_t)apr_time_now();
-        made.all = etg_memcached_marks_new(made.reading);
+        etg_memcached_clock_make(&made);
         apr_status_t rv = etg_memcached_clock_pack(&made, &key, p, &item);
         if (rv == APR_SUCCESS) {
             rv = etg_memcached_put(call, present.bytes.data != NULL
@@ -62,6 +64,26 @@ apr_status_t etg_memcached_clock_read(etg_memcached_call *call,
     return APR_EAGAIN;
 }
 
+void etg_memcached_clock_make(etg_memcached_clock *clock)
+{
+    apr_uint64_t number = 0;
+    apr_generate_random_bytes((unsigned char *)&number, sizeof(number));
+    clock->reading = etg_memcached_clock_next(number % CLOCK_STEP);
+    clock->all = etg_memcached_marks_new(clock->reading);
+}
+
+apr_uint64_t etg_memcached_clock_next(apr_uint64_t reading)
+{
+    apr_uint64_t now = (apr_uint64_t)apr_time_now() * CLOCK_STEP
+                       + reading % CLOCK_STEP;
+    return reading >= now ? reading + CLOCK_STEP : now;
+}
+
+int etg_memcached_moment_counts(apr_uint64_t moment, apr_uint64_t reading)
+{
+    return moment <= reading && moment % CLOCK_STEP == reading % CLOCK_STEP;
+}
+
 etg_memcached_marks etg_memcached_marks_new(apr_uint64_t reading)
 {
     etg_memcached_marks marks = { reading, reading, 0 };
@@ -80,11 +102,11 @@ void etg_memcached_marks_compare(const etg_memcached_marks *marks,
         { ETG_STORE_MARK_GONE, marks->gone }
     };
     for (unsigned i = 0; i < 3; i++) {
+        apr_time_t at = (apr_time_t)(kinds[i].at / CLOCK_STEP);
         if (kinds[i].at > moment && kinds[i].mark >= found->mark
-            && (kinds[i].mark > found->mark
-                || (apr_time_t)kinds[i].at < found->marked_at)) {
+            && (kinds[i].mark > found->mark || at < found->marked_at)) {
             found->mark = kinds[i].mark;
-            found->marked_at = (apr_time_t)kinds[i].at;
+            found->marked_at = at;
         }
     }
 }

@@ -185,7 +185,7 @@ static apr_status_t marks_read(lookup *look_up,
                                 / sizeof(etg_store_tag));
     apr_uint64_t reading = look_up->clock.reading;
     etg_memcached_marks_compare(&look_up->clock.all, response->moment, found);
-    if (response->moment > reading) {
+    if (!etg_memcached_moment_counts(response->moment, reading)) {
         if (found->mark < ETG_STORE_MARK_INVALID) {
             found->mark = ETG_STORE_MARK_INVALID;
         }

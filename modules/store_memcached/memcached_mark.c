@@ -265,7 +265,6 @@ static apr_status_t clock_move(etg_memcached_call *call, int everything,
     etg_bytes item;
     etg_memcached_key_of_clock(&key, call->store->at.name_space);
     for (int i = 0; i < TRIES && outcome == ETG_MEMCACHED_NOT_DONE; i++) {
-        apr_uint64_t now = (apr_uint64_t)apr_time_now();
         etg_memcached_call_renew(call);
         apr_status_t rv = etg_memcached_get(call, keys, 1,
                                             ETG_MEMCACHED_ITEM_MAX, p,
@@ -277,11 +276,10 @@ static apr_status_t clock_move(etg_memcached_call *call, int everything,
                        && etg_memcached_clock_unpack(value.bytes, &key,
                                                      &clock) == APR_SUCCESS;
         if (!is_there) {
-            clock.reading = now;
-            clock.all = etg_memcached_marks_new(now);
+            etg_memcached_clock_make(&clock);
         }
         step->from = clock.reading;
-        clock.reading = clock.reading >= now ? clock.reading + 1 : now;
+        clock.reading = etg_memcached_clock_next(clock.reading);
         if (everything) {
             marks_set(&clock.all, mark, clock.reading);
         }

@@ -268,7 +268,21 @@ void etg_memcached_writer_wake(etg_store *store);
 void etg_memcached_writer_load(etg_store *store, apr_uint64_t *jobs,
                                apr_uint64_t *bytes);
 
-/* ---- memcached_clock.c: clock and marks of one node ---- */
+/* ---- memcached_clock.c: clock and marks of one node ----
+ *
+ * A reading is a time in µs and, in its lowest bits, a number that the clock
+ * has drawn when it was made: a host behind others may make a clock that is
+ * behind the one that was lost, and moments of that are told by the number.
+ */
+
+#define ETG_MEMCACHED_CLOCK_BITS 11
+
+/* A clock as of now, by which all that there is must be validated. */
+void etg_memcached_clock_make(etg_memcached_clock *clock);
+/* The next reading of the same clock. */
+apr_uint64_t etg_memcached_clock_next(apr_uint64_t reading);
+/* Is the moment one of the clock that reads so now? */
+int etg_memcached_moment_counts(apr_uint64_t moment, apr_uint64_t reading);
 
 /* The clock out of what was read under its key; a node that has none is
  * given one, by which all it holds must be validated. */

@@ -16,7 +16,9 @@
 
 #define WAIT apr_time_from_sec(20)
 #define N 1u
-#define YEARS(n) ((n) * APR_UINT64_C(31557600000000))
+/* As readings of a clock. */
+#define AT(time) ((apr_uint64_t)(time) << ETG_MEMCACHED_CLOCK_BITS)
+#define YEARS(n) AT((n) * APR_INT64_C(31557600000000))
 
 static const etg_store_tag tag = 77;
 
@@ -98,7 +100,7 @@ static void tag_forge(etg_memcached_marks marks)
 
 START_TEST(a_clock_that_cannot_be_one_is_made_anew)
 {
-    const apr_uint64_t now = (apr_uint64_t)apr_time_now();
+    const apr_uint64_t now = AT(apr_time_now());
     const etg_memcached_clock clocks[] = {
         { 0, { 0, 0, 0 } },
         { UINT64_MAX, { 0, 0, 0 } },
@@ -116,9 +118,9 @@ END_TEST
 
 START_TEST(a_clock_of_another_age_still_works)
 {
-    const apr_uint64_t now = (apr_uint64_t)apr_time_now();
+    const apr_uint64_t now = AT(apr_time_now());
     const apr_uint64_t readings[] = {
-        1, now - YEARS(50), now + YEARS(1000), APR_INT64_MAX / 2
+        1, now - YEARS(50), now + YEARS(50), APR_INT64_MAX - YEARS(1)
     };
     const etg_memcached_clock clock = { readings[_i], { 0, 0, 0 } };
     put();
@@ -130,7 +132,7 @@ END_TEST
 
 START_TEST(a_tag_that_is_marked_for_ever_is_made_anew_by_what_carries_it)
 {
-    const apr_uint64_t now = (apr_uint64_t)apr_time_now();
+    const apr_uint64_t now = AT(apr_time_now());
     const etg_memcached_marks marks[] = {
         { 1, 1, UINT64_MAX },
         { UINT64_MAX, UINT64_MAX, UINT64_MAX },
@@ -146,7 +148,7 @@ END_TEST
 START_TEST(a_clock_that_is_lost_after_it_was_ahead_leaves_its_tags_usable)
 {
     const etg_memcached_clock ahead = {
-        (apr_uint64_t)apr_time_now() + YEARS(10), { 0, 0, 0 }
+        AT(apr_time_now()) + YEARS(10), { 0, 0, 0 }
     };
     etg_memcached_key key;
     clock_forge(ahead);
@@ -154,6 +156,42 @@ START_TEST(a_clock_that_is_lost_after_it_was_ahead_leaves_its_tags_usable)
     purge(1);
     etg_memcached_key_of_clock(&key, "test");
     server_delete(&server, key.text);
+    check_mark(ETG_STORE_MARK_INVALID);
+    check_use();
+}
+END_TEST
+
+static etg_memcached_clock clock_now(void)
+{
+    etg_memcached_clock clock;
+    etg_memcached_key key;
+    etg_memcached_key_of_clock(&key, "test");
+    ck_assert_int_eq(etg_memcached_clock_unpack(
+                         server_value(&server, key.text, rig.p), &key,
+                         &clock), APR_SUCCESS);
+    return clock;
+}
+
+/* One host's time is ahead; another, which is behind it, makes the new clock
+ * and purges by it; then the first moves that clock past all there was. */
+START_TEST(a_purge_by_a_clock_behind_the_one_that_was_lost_is_not_forgotten)
+{
+    etg_memcached_clock ahead = {
+        AT(apr_time_now() + apr_time_from_sec(10)), { 0, 0, 0 }
+    };
+    etg_memcached_key key;
+    clock_forge(ahead);
+    put();
+    check_mark(ETG_STORE_MARK_NONE);
+    etg_memcached_key_of_clock(&key, "test");
+    do {
+        server_delete(&server, key.text);
+        purge(1);
+        check_mark(ETG_STORE_MARK_INVALID);
+        ahead = clock_now();
+    } while (ahead.reading % AT(1) == 0);   /* the number of the one before */
+    ahead.reading += AT(apr_time_from_sec(20));
+    clock_forge(ahead);
     check_mark(ETG_STORE_MARK_INVALID);
     check_use();
 }
@@ -246,6 +284,9 @@ static Suite *forged_suite(void)
         0, 4);
     tcase_add_test(
         tcase, a_clock_that_is_lost_after_it_was_ahead_leaves_its_tags_usable);
+    tcase_add_test(
+        tcase,
+        a_purge_by_a_clock_behind_the_one_that_was_lost_is_not_forgotten);
     tcase_add_test(tcase,
                    a_response_stored_at_the_end_of_time_is_purged_too);
     tcase_add_test(tcase, a_lease_that_does_not_run_out_is_taken_over);
