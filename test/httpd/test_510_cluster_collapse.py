@@ -217,7 +217,8 @@ def test_cluster_103_the_other_machine_remembers_it_too(machines, backend,
     a, b = machines
     leader = stuck.begin(a)
     waiter = Waiter(machines, b, path)
-    assert backend.hits(path) == 1 and machines.leases()
+    poll(machines.leases, "a lease")
+    assert backend.hits(path) == 1
     stuck.go.set()
     assert leader.read_response().body == b"own"
     leader.close()

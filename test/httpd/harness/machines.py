@@ -46,7 +46,9 @@ class Machines:
 
     def leases(self):
         """The keys of all leases that are held. One without a token (before
-        the checksum) tells others that there is nothing to wait for."""
+        the checksum) tells others that there is nothing to wait for. A server
+        leaves out what it is just asked for: that none is seen may be
+        chance."""
         found = [(key, server.get(key)) for server in self.servers
                  for key in server.keys() if LEASE.search(key)]
         return {key for key, item in found
