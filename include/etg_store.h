@@ -26,11 +26,12 @@
  * purges move: 64 bits, the µs since 1970 at the last purge, or one more than
  * the last reading if that is greater, so that it orders purges whatever the
  * hosts' wall clocks say. (Its unit is the store's: the memcached store has
- * 2^-11 µs, to tell a clock that was lost from the next.) Per purge tag it keeps the clock's readings when the
- * tag was last marked. A response carries the clock's reading from *before*
- * its fetch began, its moment, and its tags; it is marked if any of its tags,
- * or everything, was marked after that moment. The store keeps moment and
- * tags beside the response and does the comparing.
+ * 2^-11 µs, to tell a clock that was lost from the next.) Per purge tag it
+ * keeps the clock's readings when the tag was last marked. A response carries
+ * the clock's reading from *before* its fetch began, its moment, and its
+ * tags; it is marked if any of its tags, or everything, was marked after that
+ * moment. The store keeps moment and tags beside the response and does the
+ * comparing.
  *
  * A store may forget a clock or a tag's readings (evicted, lost), never a
  * mark: what it may have forgotten counts as ETG_STORE_MARK_INVALID for every
