@@ -21,7 +21,8 @@ import tempfile
 
 from . import client
 from .error_log import ErrorLog
-from .net import free_port, owners, poll, socket_inodes, wait_for_port
+from .net import (free_port, is_free, owners, poll, socket_inodes,
+                  wait_for_port)
 
 OURS = {"etag_cache": "cache", "etag_store_local": "store_local",
         "etag_store_memcached": "store_memcached"}
@@ -344,6 +345,9 @@ class Httpd:
         alive.remove(self)
         self.sweep()
         self.process = None
+        # A child may have been forked when the others were counted.
+        poll(lambda: is_free(self.port) and is_free(self.tls_port),
+             "the end of the listening sockets")
 
     def graceful(self):
         """A graceful reload with the configuration as it is now; returns

@@ -22,6 +22,17 @@ def free_port():
                 pass
 
 
+def is_free(port):
+    """Could a server listen on it now?"""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+
+
 def poll(condition, what, timeout=20.0, interval=0.02):
     """Waits until condition() is true and returns its value."""
     deadline = time.monotonic() + timeout
