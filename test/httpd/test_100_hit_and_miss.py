@@ -6,6 +6,7 @@ import time
 
 from conftest import PROXY
 from harness.backend import answer, counting, http_date, in_turn, validating
+from harness.net import poll
 from harness.steps import FRESH, STALE, stored
 
 CONFIG = PROXY + """
@@ -316,10 +317,14 @@ def test_cache_134_trace_words_go_to_the_access_log(httpd, backend, path):
     backend.on(path, validating(STALE))
     stored(httpd, backend, path)
     httpd.get(path)
-    log = (httpd.root / "access.log").read_text()
+
+    def written():
+        """A request is logged after its response has been sent."""
+        log = (httpd.root / "access.log").read_text()
+        lines = [line for line in log.splitlines() if path + " HTTP" in line]
+        return lines if len(lines) == 2 else None
     words = [re.search(r'"([^"]*)"$', line).group(1)
-             for line in log.splitlines() if path + " HTTP" in line]
-    assert len(words) == 2
+             for line in poll(written, "two lines in the access log")]
     assert "miss" in words[0] and "store" in words[0]
     assert "stale" in words[1] and "valid" in words[1]
 
