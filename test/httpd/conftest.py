@@ -22,6 +22,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from harness import httpd as httpd_module  # noqa: E402
 from harness.backend import Backend  # noqa: E402
 from harness.httpd import Httpd  # noqa: E402
+from harness.machines import STORES, Machines  # noqa: E402
+from harness.memcached import Cluster  # noqa: E402
 from harness.php import Php  # noqa: E402
 
 CACHE = """
@@ -139,3 +141,24 @@ def php(httpd):
     server = Php(httpd.root).start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def servers():
+    """Three memcached servers for a file's machines."""
+    with Cluster(3) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module", params=sorted(STORES))
+def machines(request, servers, backend):
+    """Two httpds over them, with the file's CONFIG and each kind of store."""
+    made = []
+
+    def make(config):
+        httpd = build("machine", backend, config)
+        made.append(httpd)
+        return httpd.start()
+    yield Machines(make, request.module.CONFIG, servers, request.param)
+    for httpd in made:
+        finish(httpd)

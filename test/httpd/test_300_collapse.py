@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from conftest import PROXY
-from harness.backend import answer, in_turn
+from harness.backend import Counter, answer, in_turn
 from harness.crowd import Crowd
 from harness.net import poll
 from harness.steps import FRESH, stored
@@ -22,26 +22,6 @@ ETagCache On
     ETagCacheCollapse Off
 </Location>
 """
-
-
-class Counter:
-    """Answers after `delay`, and knows how many it served at once."""
-
-    def __init__(self, respond, delay=0.5):
-        self.respond = respond
-        self.delay = delay
-        self.lock = threading.Lock()
-        self.now = 0
-        self.most = 0
-
-    def __call__(self, exchange):
-        with self.lock:
-            self.now += 1
-            self.most = max(self.most, self.now)
-        exchange.pause(self.delay)
-        with self.lock:
-            self.now -= 1
-        self.respond(exchange)
 
 
 def all_well(responses, body=None):

@@ -7,34 +7,14 @@ import pathlib
 
 import pytest
 
-from conftest import PROXY, build, finish
+from conftest import PROXY
 from harness.backend import answer, counting, validating
-from harness.machines import (STORES, Machines, arrives, goes, peek, share)
-from harness.memcached import Cluster
+from harness.machines import Machines, arrives, goes, peek, share
 from harness.net import poll
 from harness.steps import FRESH, STALE
 
 CONFIG = PROXY + "ETagCache On\n"
 KINDS = ["url", "tag", "all"]
-
-
-@pytest.fixture(scope="module")
-def servers():
-    with Cluster(3) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module", params=sorted(STORES))
-def machines(request, servers, backend):
-    made = []
-
-    def make(config):
-        httpd = build("machine", backend, config)
-        made.append(httpd)
-        return httpd.start()
-    yield Machines(make, CONFIG, servers, request.param)
-    for httpd in made:
-        finish(httpd)
 
 
 @pytest.fixture

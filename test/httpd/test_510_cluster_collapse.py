@@ -12,8 +12,8 @@ import h2.connection
 import h2.events
 import pytest
 
-from conftest import PROXY, build, finish
-from harness.backend import answer, in_turn
+from conftest import PROXY
+from harness.backend import Counter, answer, in_turn
 from harness.crowd import Crowd
 from harness.machines import STORES, Machines, arrives, peek
 from harness.memcached import Cluster
@@ -36,25 +36,6 @@ ETagCache On
 LEASE_SECONDS = 3
 
 
-@pytest.fixture(scope="module")
-def servers():
-    with Cluster(3) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module", params=sorted(STORES))
-def machines(request, servers, backend):
-    made = []
-
-    def make(config):
-        httpd = build("machine", backend, config)
-        made.append(httpd)
-        return httpd.start()
-    yield Machines(make, CONFIG, servers, request.param)
-    for httpd in made:
-        finish(httpd)
-
-
 @pytest.fixture
 def own_servers():
     with Cluster(3) as cluster:
@@ -66,26 +47,6 @@ def own_servers():
 def own_machines(request, own_servers, make_httpd):
     """Machines and servers that the test may break."""
     return Machines(make_httpd, CONFIG, own_servers, request.param)
-
-
-class Counter:
-    """Answers after `delay`, and knows how many it served at once."""
-
-    def __init__(self, respond, delay=0.5):
-        self.respond = respond
-        self.delay = delay
-        self.lock = threading.Lock()
-        self.now = 0
-        self.most = 0
-
-    def __call__(self, exchange):
-        with self.lock:
-            self.now += 1
-            self.most = max(self.most, self.now)
-        exchange.pause(self.delay)
-        with self.lock:
-            self.now -= 1
-        self.respond(exchange)
 
 
 class Crowds:

@@ -121,11 +121,8 @@ static apr_status_t change_by(store_rig *mine, unsigned n,
                               etg_store_update *update,
                               apr_time_t expires_at)
 {
-    apr_allocator_t *allocator;
     apr_pool_t *pool;
-    apr_allocator_create(&allocator);
-    apr_pool_create_ex(&pool, NULL, NULL, allocator);
-    apr_allocator_owner_set(allocator, pool);
+    apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
     etg_store_write *write = apr_pcalloc(pool, sizeof(*write));
     write->pool = pool;
     write->primary_key = rig_key(n, 'p');

@@ -157,6 +157,26 @@ def validating(headers, etag='"v1"', body=b"validated body"):
     return handler
 
 
+class Counter:
+    """Answers after `delay`, and knows how many it served at once."""
+
+    def __init__(self, respond, delay=0.5):
+        self.respond = respond
+        self.delay = delay
+        self.lock = threading.Lock()
+        self.now = 0
+        self.most = 0
+
+    def __call__(self, exchange):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        exchange.pause(self.delay)
+        with self.lock:
+            self.now -= 1
+        self.respond(exchange)
+
+
 class Backend:
     def __init__(self):
         self.lock = threading.Lock()
