@@ -17,7 +17,7 @@
 #include "lib/vary.h"
 
 /* The record's version; another one does not parse. */
-#define ETG_STORED_RESPONSE_VERSION 1
+#define ETG_STORED_RESPONSE_VERSION 2
 
 #define ETG_FRESH_NO_CACHE          0x0001u /* validate before every use */
 #define ETG_FRESH_MUST_REVALIDATE   0x0002u /* never stale: must-revalidate,
@@ -29,6 +29,7 @@
                                              * backend itself */
 #define ETG_FRESH_NO_TRANSFORM      0x0040u
 #define ETG_FRESH_IMMUTABLE         0x0080u
+#define ETG_FRESH_PREFETCHED        0x0100u /* nobody has asked for it yet */
 
 /* Reuse of a stored response, in numbers. */
 typedef struct etg_freshness {
@@ -39,6 +40,12 @@ typedef struct etg_freshness {
     apr_interval_time_t stale_if_error; /* -1: the response does not say */
     apr_interval_time_t stale_while_revalidate; /* -1: does not say */
 } etg_freshness;
+
+/* Content codings we know (RFC 9110 §8.4.1). */
+typedef enum etg_coding {
+    ETG_CODING_IDENTITY = 0,
+    ETG_CODING_GZIP = 1
+} etg_coding;
 
 /* A field, both parts terminated. */
 typedef struct etg_field {
@@ -59,11 +66,18 @@ typedef struct etg_stored_response {
     etg_freshness freshness;
     int has_body;                  /* else entity is all zeros */
     etg_entity_id entity;
-    apr_uint64_t body_length;
+    apr_uint64_t body_length;      /* of the stored bytes */
+    etg_coding coding;             /* of the stored bytes, if we may undo it;
+                                    * a coding we leave alone is IDENTITY
+                                    * here and a field below */
+    int is_coded_here;             /* GZIP: by us, from the backend's plain
+                                    * bytes; else the backend sent it so */
+    apr_uint64_t plain_length;     /* GZIP: of the body when inflated */
     const char *etag;              /* points at the field's value, or NULL */
     const char *last_modified;     /* likewise */
-    const etg_field *fields;       /* as sent downstream, in order; what
-                                    * etg_storable_fields leaves */
+    const etg_field *fields;       /* as the backend sent them, in order; what
+                                    * etg_storable_fields leaves, less the
+                                    * Content-Encoding that `coding` says */
     unsigned field_count;
 } etg_stored_response;
 

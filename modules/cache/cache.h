@@ -56,6 +56,8 @@ typedef struct etg_cache_runtime {
     apr_size_t shared_size;
     etg_collapse *collapse;       /* child: this process's view, or NULL */
     volatile apr_uint32_t overtagged; /* child: responses with too many tags */
+    struct etg_workers *workers;  /* child: the background's, or NULL */
+    struct etg_internal *internal;/* child: what asks for it */
 } etg_cache_runtime;
 
 /* What a request found in the metastore; all in the context's pool. */
@@ -125,6 +127,8 @@ typedef struct etg_cache_context {
     etg_collapse_ticket ticket;   /* number 0: none */
     etg_store_lease lease;        /* the same among hosts; token 0: none */
     apr_status_t body_trouble;    /* why the store did not give a body */
+    struct etg_cache_errand *errand; /* nobody waits for it; NULL: a client's
+                                   * request */
     int deferred;                 /* looked up once it is redirected */
     int redirected;               /* by a handler, after the look-up */
     int done;                     /* answered: later redirects are not ours */

@@ -19,6 +19,10 @@ static const char *check_field_name(cmd_parms *cmd, const void *value);
 static const char *const modes[] = { "Off", "On", "Observe", NULL };
 static const char *const set_cookie_modes[] = { "Refuse", "Strip", NULL };
 static const char *const status_modes[] = { "Off", "On", "Key", NULL };
+static const char *const codings[] = {
+    "Off", "gzip", "gzip:1", "gzip:2", "gzip:3", "gzip:4", "gzip:5", "gzip:6",
+    "gzip:7", "gzip:8", "gzip:9", NULL
+};
 static const char *const purge_modes[] = { "Off", "Local", "On", NULL };
 
 const command_rec etg_cache_commands[] = {
@@ -60,6 +64,42 @@ const command_rec etg_cache_commands[] = {
                                .max = ETG_YEAR),
                   EVERYWHERE, "How long past expiry a response may stand in "
                   "for a failing backend"),
+    AP_INIT_TAKE1("ETagCacheStaleWhileRevalidate", etg_option_set,
+                  ETG_DURATION(etg_cache_dir_conf, stale_while_revalidate,
+                               .max = ETG_YEAR),
+                  EVERYWHERE, "How long past expiry a response may be served "
+                  "while it is refreshed in the background"),
+    AP_INIT_TAKE1("ETagCachePatience", etg_option_set,
+                  ETG_DURATION(etg_cache_dir_conf, patience, .def = ETG_NONE,
+                               .word = "off", .max = ETG_HOUR),
+                  EVERYWHERE, "How long a client waits for a slow backend "
+                  "before it gets the stale response"),
+    AP_INIT_TAKE1("ETagCacheRefreshAhead", etg_option_set,
+                  ETG_FRACTION(etg_cache_dir_conf, refresh_ahead,
+                               .word = "Off"),
+                  EVERYWHERE, "Off, or the fraction of its lifetime after "
+                  "which a response in use is refreshed"),
+    AP_INIT_RAW_ARGS("ETagCacheRefresh", etg_option_set,
+                     ETG_STRINGS(etg_cache_server_conf, refreshes,
+                                 .word = "none"),
+                     RSRC_CONF, "A URL that is fetched on schedule: url "
+                     "every=30s [jitter=2s]"),
+    AP_INIT_TAKE1("ETagCachePrefetch", etg_option_set,
+                  ETG_TEXT(etg_cache_dir_conf, prefetch, .word = "Off"),
+                  EVERYWHERE, "Where the next page is named: Off, link, "
+                  "json:pointer or query:parameter"),
+    AP_INIT_ITERATE("ETagCachePrefetchAllow", etg_option_set,
+                    ETG_STRINGS(etg_cache_dir_conf, prefetch_allow,
+                                .word = "none"),
+                    EVERYWHERE, "Path prefixes that may be prefetched"),
+    AP_INIT_RAW_ARGS("ETagCacheBackground", etg_option_set,
+                     ETG_TEXT(etg_cache_server_conf, background,
+                              .def_text = "threads=4 queue=1024"),
+                     RSRC_CONF, "How much is fetched in the background: "
+                     "threads=4 queue=1024"),
+    AP_INIT_TAKE1("ETagCacheCompress", etg_option_set,
+                  ETG_ENUM(etg_cache_dir_conf, compress, codings, .def = 1),
+                  EVERYWHERE, "Off, or gzip[:level]: how text is kept"),
     AP_INIT_TAKE1("ETagCacheKeep", etg_option_set,
                   ETG_DURATION(etg_cache_dir_conf, keep, .def = ETG_HOUR,
                                .max = ETG_YEAR),

@@ -54,6 +54,8 @@ typedef struct etg_cache_server_conf {
     apr_array_header_t *private_headers;
     apr_int64_t tier_ttl;
     apr_array_header_t *tag_fields;
+    apr_array_header_t *refreshes;/* lines: url every=30s jitter=2s */
+    const char *background;       /* the main server's counts */
     int sort_query;
 
     struct etg_cache_runtime *runtime;
@@ -74,14 +76,20 @@ typedef struct etg_cache_dir_conf {
     int allow_revalidate;
     int expose_tags;
     int max_variants;
+    int compress;                 /* 0: off, 1: gzip, n: gzip at level n - 1 */
     apr_int64_t default_ttl;
     apr_int64_t max_ttl;
     apr_int64_t stale_if_error;
+    apr_int64_t stale_while_revalidate;
+    apr_int64_t patience;         /* -1: off */
     apr_int64_t keep;
     apr_int64_t max_object;
     apr_int64_t collapse_wait;
     apr_int64_t heuristic_max;
     double heuristic_fraction;
+    double refresh_ahead;         /* of the lifetime; 0: off */
+    const char *prefetch;         /* NULL: off */
+    apr_array_header_t *prefetch_allow;
     const char *override;
     ap_expr_info_t *bypass;
     apr_array_header_t *ignored_cookies;

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_background.h: fetches that no client waits for.
+ *
+ * An errand is an internal request (glue/internal_request.h) of the cache's
+ * own, done by one of a few threads (lib/workers.h): it comes through the
+ * admin's configuration to our own handler like any other, which finds the
+ * errand by etg_internal_ask_of(r)->baton and fetches and stores instead of
+ * answering from the store.
+ *
+ * Refused without a threaded MPM and where the collapse table is missing:
+ * nothing is stale-while-revalidate there then.
+ */
+#ifndef ETG_CACHE_BACKGROUND_H
+#define ETG_CACHE_BACKGROUND_H
+
+#include "modules/cache/cache.h"
+#include "modules/glue/internal_request.h"
+
+typedef enum etg_cache_purpose {
+    ETG_CACHE_REFRESH,            /* of a stored response, for the client that
+                                   * met it: validates, fresh or not, unless
+                                   * it was stored anew since asked_at */
+    ETG_CACHE_WARM,               /* the same, on schedule; a miss fetches */
+    ETG_CACHE_PREFETCH            /* nothing if there is a fresh one */
+} etg_cache_purpose;
+
+typedef struct etg_cache_errand {
+    etg_cache_purpose purpose;
+    apr_time_t asked_at;
+    /* REFRESH: the lead of the key's fetch, taken when it was asked for and
+     * handed over to the errand's request (ctx->ticket); number 0: it joins
+     * without waiting, and does nothing if somebody else fetches. */
+    etg_collapse_ticket ticket;
+    etg_store_key collapse_key;
+    /* What has become of it, set by our handler on the errand's thread: */
+    int was_fetched;              /* the backend was asked */
+    int is_stored;                /* a fresh response is stored now */
+    apr_interval_time_t ttl;      /* of it */
+} etg_cache_errand;
+
+/* child_init: threads and the rest. Says once per start if it cannot be. */
+void etg_cache_background_open(etg_cache_runtime *runtime, apr_pool_t *pchild,
+                               server_rec *s);
+/* May a stale response be served because it is refreshed behind it? */
+int etg_cache_background_is_on(const etg_cache_runtime *runtime);
+
+/* Has the stored response that is answering `r` refreshed in the background,
+ * unless somebody fetches it already or a refresh of it has just failed.
+ * Never blocks. 1: a fetch of it is under way now. */
+int etg_cache_refresh_behind(etg_cache_context *ctx, request_rec *r);
+
+/* An ask for `target` on r's virtual host as its client would send it, in
+ * `p`: the client's fields without preconditions, Range and hop-by-hop
+ * fields; its address; one deeper than r itself. `with_credentials` 0: without
+ * Cookie, Authorization and the other private headers. */
+etg_internal_ask *etg_cache_errand_ask(const etg_cache_context *ctx,
+                                       request_rec *r, const char *target,
+                                       int with_credentials, apr_pool_t *p);
+
+/* Carries an errand out on the calling thread (one of the background's):
+ * sets ask->purpose and ->baton, asks, and fills in what became of it. */
+apr_status_t etg_cache_errand_run(etg_cache_runtime *runtime,
+                                  etg_cache_errand *errand,
+                                  etg_internal_ask *ask, apr_pool_t *p,
+                                  etg_internal_answer *answer);
+
+/* The errand this request_rec is on, or NULL: a client's request. */
+etg_cache_errand *etg_cache_errand_of(const request_rec *r);
+
+/* The handler's part for an errand's request. */
+int etg_cache_handle_errand(etg_cache_context *ctx, request_rec *r);
+
+#endif

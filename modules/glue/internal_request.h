@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * internal_request.h: a request that no client made, through all of the
+ * admin's configuration (proxy, FastCGI, rewriting, access control, logs).
+ *
+ * Model. A request runs to its end on the calling thread, on a secondary
+ * conn_rec of its own whose master is a dummy connection that lives as long
+ * as the child; nothing of it touches a socket but the backend's. Callers run
+ * on threads of their own (lib/workers.h), never on httpd's workers.
+ *
+ * Identity. It comes from the address of the client that caused it, or from
+ * 192.0.2.1 (RFC 5737) if nobody did or that address is this machine's:
+ * what is open to local requests is not open to it. The scheme is the ask's,
+ * for ap_ssl_conn_is_ssl as well; it has no client certificate.
+ *
+ * Needs a threaded MPM: prefork's mod_proxy shares one connection per worker
+ * without a lock.
+ */
+#ifndef ETG_GLUE_INTERNAL_REQUEST_H
+#define ETG_GLUE_INTERNAL_REQUEST_H
+
+#include <httpd.h>
+#include <apr_network_io.h>
+
+/* What all internal requests of a child share. */
+typedef struct etg_internal etg_internal;
+
+/* How deep internal requests may cause others. */
+#define ETG_INTERNAL_DEPTH_MAX 3
+
+/* Takes body bytes as they come. A status other than APR_SUCCESS ends the
+ * request as if its client had left. */
+typedef apr_status_t etg_internal_take(void *baton, const char *data,
+                                       apr_size_t length);
+
+/* What to ask. Lives as long as the call; strings in whatever pool, fields
+ * are copied. */
+typedef struct etg_internal_ask {
+    server_rec *server;           /* the virtual host that answers */
+    int is_https;
+    const char *method;           /* "GET" */
+    const char *target;           /* path and query, as on a request line */
+    const apr_table_t *fields;    /* Host among them */
+    const char *client_ip;        /* who caused it, or NULL */
+    apr_sockaddr_t *local;        /* where that one was received; NULL: the
+                                   * server's own address */
+    const char *purpose;          /* "refresh", "prefetch", ...: a token, the
+                                   * note and log mark `etag-internal` */
+    unsigned depth;               /* 0: a client's request caused it; the
+                                   * causing internal request's depth + 1 */
+    apr_interval_time_t limit;    /* from the call to the last byte */
+    etg_internal_take *take;      /* NULL: the body is dropped */
+    void *take_baton;
+    void *baton;                  /* the caller's own: see
+                                   * etg_internal_ask_of */
+} etg_internal_ask;
+
+typedef struct etg_internal_answer {
+    int status;                   /* of the response; 0: there was none */
+    apr_table_t *fields;          /* as a client would have got them */
+    apr_uint64_t body_bytes;
+    int is_whole;                 /* came to its end */
+} etg_internal_answer;
+
+/* register_hooks: marks for logs, the scheme, the way to a backend's socket.
+ * Works without mod_proxy and mod_ssl. */
+void etg_internal_register(apr_pool_t *p);
+
+/* child_init: APR_ENOTIMPL if the MPM has no threads. A cleanup on pchild is
+ * etg_internal_stop. */
+apr_status_t etg_internal_create(etg_internal **internal, server_rec *s,
+                                 apr_pool_t *pchild);
+
+/* Asks, and waits for the answer, which is in `p`. APR_SUCCESS: answered, with
+ * whatever status. APR_TIMEUP: cut at its limit; APR_EOF: stopping; APR_EINVAL:
+ * no request (a target or field with a control byte; too deep). */
+apr_status_t etg_internal_request(etg_internal *internal,
+                                  const etg_internal_ask *ask, apr_pool_t *p,
+                                  etg_internal_answer *answer);
+
+/* The ask behind a request_rec (those that internal redirects and subrequests
+ * make of it as well), or NULL: a client's. */
+const etg_internal_ask *etg_internal_ask_of(const request_rec *r);
+
+/* Cuts all that run and refuses others. Never blocks. */
+void etg_internal_stop(etg_internal *internal);
+
+#endif
