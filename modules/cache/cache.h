@@ -47,13 +47,18 @@ APLOG_USE_MODULE(etag_cache);
  * any fetch that may have begun before. */
 #define ETG_CACHE_TOMBSTONE_FOR apr_time_from_sec(600)
 
+/* Shared memory of one table; see cache_shared.h. */
+typedef struct etg_cache_shared {
+    void *memory;                 /* NULL: it could not be had */
+    apr_size_t size;
+} etg_cache_shared;
+
 /* What all servers of the process share; made in check_config (pconf). */
 typedef struct etg_cache_runtime {
     apr_array_header_t *stores;   /* etg_cache_store rows, one per URI */
     apr_array_header_t *tiered;   /* and those made of several of them */
     int is_used;                  /* is the cache on anywhere? */
-    void *shared;                 /* the collapse table's shared memory */
-    apr_size_t shared_size;
+    etg_cache_shared *shared;     /* what children share, one per table */
     etg_collapse *collapse;       /* child: this process's view, or NULL */
     volatile apr_uint32_t overtagged; /* child: responses with too many tags */
     struct etg_workers *workers;  /* child: the background's, or NULL */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cache_stores.c: the life of stores and of the collapse table.
+ * cache_stores.c: the life of stores.
  *
  * One instance per distinct URI, however many virtual hosts name it and in
  * whatever lists; made in check_config (so that configtest sees a bad URI),
@@ -11,21 +11,16 @@
  */
 #include "modules/cache/cache.h"
 
-#include <apr_shm.h>
 #include <ap_provider.h>
 #include <unixd.h>
 
+#include "modules/cache/cache_shared.h"
 #include "modules/cache/cache_warnings.h"
 #include "modules/tiers/tiers.h"
 
 #ifndef ETG_DEFAULT_CACHE_DIR
 #define ETG_DEFAULT_CACHE_DIR "/var/cache/apache2/etagere"
 #endif
-
-/* Fetches at once (64 bytes each) and uncacheable keys remembered (16 bytes):
- * 1.5 MB of shared memory. */
-#define COLLAPSE_SLOTS 8192
-#define COLLAPSE_REMEMBERED 65536
 
 static int configure_server(apr_pool_t *pconf, server_rec *s,
                             etg_cache_runtime *runtime,
@@ -47,8 +42,6 @@ static int make_store(apr_pool_t *pconf, server_rec *s, const char *directive,
                       etg_cache_store *store);
 static void write_log(void *baton, etg_log_level level, apr_status_t rv,
                       const char *message);
-static void share_table(apr_pool_t *pconf, server_rec *s,
-                        etg_cache_runtime *runtime);
 static etg_cache_runtime *runtime_of(server_rec *s);
 
 int etg_cache_stores_configure(apr_pool_t *pconf, apr_pool_t *ptemp,
@@ -237,31 +230,9 @@ int etg_cache_stores_prepare(apr_pool_t *pconf, server_rec *s)
         }
     }
     if (runtime->is_used) {
-        share_table(pconf, s, runtime);
+        etg_cache_shared_prepare(pconf, s, runtime);
     }
     return OK;
-}
-
-static void share_table(apr_pool_t *pconf, server_rec *s,
-                        etg_cache_runtime *runtime)
-{
-    apr_size_t size = etg_collapse_size(COLLAPSE_SLOTS, COLLAPSE_REMEMBERED);
-    apr_shm_t *shm;
-    apr_status_t rv = apr_shm_create(&shm, size, NULL, pconf);
-
-    if (rv == APR_SUCCESS) {
-        memset(apr_shm_baseaddr_get(shm), 0, size);
-        rv = etg_collapse_format(apr_shm_baseaddr_get(shm), size,
-                                 COLLAPSE_SLOTS, COLLAPSE_REMEMBERED);
-    }
-    if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
-                     ETGLOGNO(0105) "no shared memory for collapsing; every "
-                     "request fetches for itself");
-        return;
-    }
-    runtime->shared = apr_shm_baseaddr_get(shm);
-    runtime->shared_size = size;
 }
 
 void etg_cache_stores_open(apr_pool_t *pchild, server_rec *s)
@@ -279,17 +250,7 @@ void etg_cache_stores_open(apr_pool_t *pchild, server_rec *s)
                          "child serves without it", store->uri);
         }
     }
-    if (runtime->shared != NULL) {
-        apr_status_t rv = etg_collapse_attach(&runtime->collapse,
-                                              runtime->shared,
-                                              runtime->shared_size, pchild);
-        if (rv != APR_SUCCESS) {
-            runtime->collapse = NULL;
-            ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
-                         ETGLOGNO(0107) "the collapse table is not readable; "
-                         "every request of this child fetches for itself");
-        }
-    }
+    etg_cache_shared_open(pchild, s, runtime);
 }
 
 static etg_cache_runtime *runtime_of(server_rec *s)
