@@ -55,6 +55,9 @@ typedef struct etg_policy {
                                              * while it is refreshed in the
                                              * background: there is one */
     int strip_set_cookie;
+    int store_set_cookie;                   /* from public requests */
+    const apr_array_header_t *refused_statuses; /* const char * rows, three
+                                             * digits each; NULL: none */
     int allow_reload;
     int allow_revalidate;
 } etg_policy;

@@ -9,6 +9,7 @@
 #include "lib/storable.h"
 
 #include <apr_strings.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -34,14 +35,18 @@ typedef struct field_sieve {
     const char *private_fields;
     const char *no_cache_fields;
     int sets_cookie;
+    int stores_cookie;
     int overridden;
 } field_sieve;
 
 static int status_is_understood(int status);
 static int status_is_never_stored(int status);
+static int status_is_refused(int status, const etg_policy *policy);
 static int status_passes(int status);
 static int names_set_cookie(const etg_cache_control *cc);
 static int sets_cookie(const storing_candidate *candidate);
+static int is_for_this_client(const storing_candidate *candidate,
+                              const etg_freshness *freshness);
 static int is_too_large(const storing_candidate *candidate);
 static const char *refused_by_message(const storing_candidate *candidate);
 static const char *refused_for_good(const storing_candidate *candidate,
@@ -139,6 +144,7 @@ apr_array_header_t *etg_storable_fields(const etg_response_view *response,
         .private_fields = cc->private_fields,
         .no_cache_fields = cc->no_cache_fields,
         .sets_cookie = apr_table_get(response->fields, "Set-Cookie") != NULL,
+        .stores_cookie = policy->store_set_cookie,
         .overridden = source == ETG_CC_FROM_OVERRIDE
     };
     int said = !sieve.overridden;
@@ -179,16 +185,27 @@ static int status_is_understood(int status)
            || status == 510 || status == 511;
 }
 
-/* Of one request (a range, its own validators or defects), never of the
- * resource. */
+/* Of one request (a range, its own validators), never of the resource. */
 static int status_is_never_stored(int status)
 {
     switch (status) {
-    case 206: case 304: case 400: case 413: case 416: case 431:
+    case 206: case 304: case 416:
         return 1;
     default:
         return status < 200 || status > 599;
     }
+}
+
+static int status_is_refused(int status, const etg_policy *policy)
+{
+    const apr_array_header_t *refused = policy->refused_statuses;
+
+    for (int i = 0; refused != NULL && i < refused->nelts; i++) {
+        if (atoi(APR_ARRAY_IDX(refused, i, const char *)) == status) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* Errors that are expected to pass say nothing of the next answer. */
@@ -208,6 +225,16 @@ static int sets_cookie(const storing_candidate *candidate)
     return apr_table_get(candidate->response->fields, "Set-Cookie") != NULL
            && !candidate->policy->strip_set_cookie
            && !names_set_cookie(&candidate->cc);
+}
+
+/* Cookies that everybody gets do not come out of somebody's own page. */
+static int is_for_this_client(const storing_candidate *candidate,
+                              const etg_freshness *freshness)
+{
+    unsigned privacy = candidate->request->privacy;
+
+    return !etg_may_serve_private(freshness->flags, privacy)
+           || (privacy != 0 && sets_cookie(candidate));
 }
 
 static int is_too_large(const storing_candidate *candidate)
@@ -233,7 +260,8 @@ static const char *refused_by_message(const storing_candidate *candidate)
              && strcmp(candidate->request->method, "HEAD") == 0)) {
         return "method";
     }
-    if (status_is_never_stored(status)) {
+    if (status_is_never_stored(status)
+        || status_is_refused(status, candidate->policy)) {
         return "status";
     }
     if ((candidate->cc.flags & ETG_CC_MUST_UNDERSTAND)
@@ -258,7 +286,7 @@ static const char *refused_for_good(const storing_candidate *candidate,
     if (flags & ETG_CC_PRIVATE) {
         return "private";
     }
-    if (sets_cookie(candidate)) {
+    if (!candidate->policy->store_set_cookie && sets_cookie(candidate)) {
         return "set-cookie";
     }
     if (vary == NULL) {
@@ -327,8 +355,7 @@ static void decide(etg_storable *decision, const storing_candidate *candidate)
         refuse(decision, reason, 1);
         return;
     }
-    if (!etg_may_serve_private(decision->freshness.flags,
-                               candidate->request->privacy)) {
+    if (is_for_this_client(candidate, &decision->freshness)) {
         refuse(decision, "private-request", 0);
         return;
     }
@@ -392,14 +419,15 @@ static int is_one_of(const char *name, const char *const *names)
 static int is_kept(const field_sieve *sieve, const char *name)
 {
     static const char *const never[] = {
-        "Age", "Content-Length", "Set-Cookie",
-        OWN_TARGETED_FIELD, NULL
+        "Age", "Content-Length", OWN_TARGETED_FIELD, NULL
     };
 
     if (etg_field_is_hop_by_hop(name) || is_one_of(name, never)) {
         return 0;
     }
-    if (sieve->sets_cookie && strcasecmp(name, "Set-Cookie2") == 0) {
+    if (sieve->sets_cookie && !sieve->stores_cookie
+        && (strcasecmp(name, "Set-Cookie") == 0
+            || strcasecmp(name, "Set-Cookie2") == 0)) {
         return 0;
     }
     if (sieve->overridden && (strcasecmp(name, "Expires") == 0

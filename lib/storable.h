@@ -22,16 +22,19 @@ typedef struct etg_storable {
  * what *decision says if one fails (+: uncacheable, too):
  *
  *   "method"            the request is neither GET nor HEAD
- *   "status"            not 200..599, or 206, 304, 400, 413, 416, 431
+ *   "status"            not 200..599, or 206, 304, 416, or one of
+ *                       policy->refused_statuses
  *   "must-understand"   that directive, and a status we have no rules for
  *   "request-no-store"  the client forbids it
  *   "no-store" +        unless with must-understand and a known status
  *   "private" +         without a field list
- *   "set-cookie" +      unless the policy strips it, or the backend itself
- *                       names it in private="..." or no-cache="..."
+ *   "set-cookie" +      unless the policy strips or stores it, or the
+ *                       backend itself names it in private="..." or
+ *                       no-cache="..."
  *   "vary-star" +       Vary: * or one that cannot be kept
  *   "too-large" +       Content-Length over policy->max_object
- *   "private-request"   as etg_may_serve_private says
+ *   "private-request"   as etg_may_serve_private says; and if Set-Cookie were
+ *                       stored with it, for every private request
  *   "not-cacheable" (+) neither explicit freshness nor `public` nor a
  *                       heuristically cacheable status (RFC 9111 §3)
  *   "error" (+)         status >= 400 that is not fresh for a time, by
@@ -75,9 +78,10 @@ int etg_may_serve_private(apr_uint32_t freshness_flags, unsigned privacy);
  * Authorization, Proxy-Connection, TE, Trailer, Transfer-Encoding, Upgrade),
  * Age (of one answer, not of the response; Cache-Status stays: it is what
  * caches before us said of this response, RFC 9211 §2), Set-Cookie (and
- * Set-Cookie2 beside it), fields named by private="" and no-cache="", and
- * Content-Length (the entity knows it). With an override, Cache-Control is
- * the override, in its old place or last, and Expires and Pragma are gone.
+ * Set-Cookie2 beside it) unless the policy stores it, fields named by
+ * private="" and no-cache="", and Content-Length (the entity knows it). With
+ * an override, Cache-Control is the override, in its old place or last, and
+ * Expires and Pragma are gone.
  * Our own targeted field, Etagere-Cache-Control, goes as well; others
  * (CDN-Cache-Control) may be meant for caches after us. */
 apr_array_header_t *etg_storable_fields(const etg_response_view *response,

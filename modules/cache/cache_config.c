@@ -15,9 +15,12 @@
 
 static const char *check_override(cmd_parms *cmd, const void *value);
 static const char *check_field_name(cmd_parms *cmd, const void *value);
+static const char *check_status(cmd_parms *cmd, const void *value);
 
 static const char *const modes[] = { "Off", "On", "Observe", NULL };
-static const char *const set_cookie_modes[] = { "Refuse", "Strip", NULL };
+static const char *const set_cookie_modes[] = {
+    "Refuse", "Strip", "Store", NULL
+};
 static const char *const status_modes[] = { "Off", "On", "Key", NULL };
 static const char *const codings[] = {
     "Off", "gzip", "gzip:1", "gzip:2", "gzip:3", "gzip:4", "gzip:5", "gzip:6",
@@ -144,7 +147,12 @@ const command_rec etg_cache_commands[] = {
     AP_INIT_TAKE1("ETagCacheSetCookie", etg_option_set,
                   ETG_ENUM(etg_cache_dir_conf, set_cookie, set_cookie_modes),
                   EVERYWHERE, "Responses with Set-Cookie: Refuse to store, "
-                  "or Strip the field"),
+                  "Strip the field, or Store and replay it"),
+    AP_INIT_ITERATE("ETagCacheRefuseStatus", etg_option_set,
+                    ETG_STRINGS(etg_cache_dir_conf, refused_statuses,
+                                .def_text = "400 413 431", .word = "none",
+                                .check = check_status),
+                    EVERYWHERE, "Statuses that are never stored"),
     AP_INIT_TAKE1("ETagCacheAllowReload", etg_option_set,
                   ETG_FLAG(etg_cache_dir_conf, allow_reload),
                   EVERYWHERE, "Whether clients may ask for a reload"),
@@ -236,4 +244,14 @@ static const char *check_field_name(cmd_parms *cmd, const void *value)
     (void)cmd;
     return etg_is_token(etg_bytes_of(*(const char *const *)value))
         ? NULL : "is not a field name";
+}
+
+static const char *check_status(cmd_parms *cmd, const void *value)
+{
+    const char *text = *(const char *const *)value;
+
+    (void)cmd;
+    return strlen(text) == 3 && strspn(text, "0123456789") == 3
+           && atoi(text) >= 200 && atoi(text) <= 599
+        ? NULL : "is not a status from 200 to 599";
 }

@@ -18,7 +18,8 @@ typedef enum etg_cache_mode {
 
 typedef enum etg_cache_set_cookie {
     ETG_CACHE_SET_COOKIE_REFUSE,
-    ETG_CACHE_SET_COOKIE_STRIP
+    ETG_CACHE_SET_COOKIE_STRIP,
+    ETG_CACHE_SET_COOKIE_STORE    /* and replay: the same for everybody */
 } etg_cache_set_cookie;
 
 typedef enum etg_cache_status_mode {
@@ -94,6 +95,7 @@ typedef struct etg_cache_dir_conf {
     ap_expr_info_t *bypass;
     apr_array_header_t *ignored_cookies;
     apr_array_header_t *targeted;
+    apr_array_header_t *refused_statuses;
     apr_array_header_t *languages;
 } etg_cache_dir_conf;
 

@@ -99,6 +99,8 @@ static void fill_policy(etg_cache_context *ctx)
     policy->override = ctx->request.privacy ? NULL : dir->override;
     policy->targeted = dir->targeted;
     policy->strip_set_cookie = dir->set_cookie == ETG_CACHE_SET_COOKIE_STRIP;
+    policy->store_set_cookie = dir->set_cookie == ETG_CACHE_SET_COOKIE_STORE;
+    policy->refused_statuses = dir->refused_statuses;
     policy->allow_reload = dir->allow_reload;
     policy->allow_revalidate = dir->allow_revalidate;
 }

@@ -160,7 +160,9 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
         if (!ap_cstr_casecmp(field->name, "Content-Type")) {
             r->content_type = field->value;
         }
-        else {
+        else if (ctx->policy.store_set_cookie
+                 || ap_cstr_casecmp(field->name, "Set-Cookie")) {
+            /* (Set-Cookie is there from a time when the route said Store.) */
             apr_table_addn(fields, field->name, field->value);
         }
     }

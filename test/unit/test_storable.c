@@ -9,8 +9,19 @@
 /* What the policy of a case has. */
 enum {
     PLAIN = 0, HEURISTIC = 1, STRIP = 2, OVERRIDDEN = 4, DEFAULT_TTL = 8,
-    PUBLICIZED = 16
+    PUBLICIZED = 16, COOKIES = 32, ANY_STATUS = 64
 };
+
+static const apr_array_header_t *refused_by_default(void)
+{
+    static const char *const words[] = { "400", "413", "431" };
+    apr_array_header_t *statuses = apr_array_make(pool, 3, sizeof(char *));
+
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        APR_ARRAY_PUSH(statuses, const char *) = words[i];
+    }
+    return statuses;
+}
 
 static etg_policy policy_of(unsigned traits)
 {
@@ -18,6 +29,10 @@ static etg_policy policy_of(unsigned traits)
                                            : plain_policy();
 
     policy.strip_set_cookie = (traits & STRIP) != 0;
+    policy.store_set_cookie = (traits & COOKIES) != 0;
+    if ((traits & ANY_STATUS) == 0) {
+        policy.refused_statuses = refused_by_default();
+    }
     policy.override = traits & OVERRIDDEN ? "max-age=60" : NULL;
     if (traits & PUBLICIZED) {
         policy.override = "public, s-maxage=60, must-revalidate";
@@ -133,6 +148,8 @@ START_TEST(a_cookie_is_stored_with_nobodys_response)
         { "Cache-Control: max-age=9, no-cache=\"a\"\nSet-Cookie: a=b", PLAIN,
           "set-cookie", 1 },
         { FRESH "Set-Cookie2: a=b", PLAIN, NULL, 0 },
+        { FRESH "Set-Cookie: a=b", COOKIES, NULL, 0 },
+        { "Cache-Control: private\nSet-Cookie: a=b", COOKIES, "private", 1 },
         { NULL, 0, NULL, 0 }
     };
 
@@ -175,6 +192,27 @@ START_TEST(statuses_with_explicit_freshness_are_stored_but_for_a_few)
 
         check_storing(status, refused ? never : fresh);
     }
+}
+END_TEST
+
+START_TEST(which_statuses_are_refused_is_for_the_policy_to_say)
+{
+    static const storing_case any[] = {
+        { FRESH, ANY_STATUS, NULL, 0 },
+        { "ETag: \"a\"", ANY_STATUS, "not-cacheable", 1 },
+        { "", ANY_STATUS | OVERRIDDEN, "not-cacheable", 1 },
+        { NULL, 0, NULL, 0 }
+    };
+    static const storing_case never[] = {
+        { FRESH, ANY_STATUS, "status", 0 }, { NULL, 0, NULL, 0 }
+    };
+
+    check_storing(400, any);
+    check_storing(413, any);
+    check_storing(431, any);
+    check_storing(206, never);
+    check_storing(304, never);
+    check_storing(416, never);
 }
 END_TEST
 
@@ -350,6 +388,12 @@ START_TEST(private_requests_need_the_backends_own_permission)
           PLAIN, 0 },
         { AUTHORIZED | OTHERWISE, "Cache-Control: public, max-age=9", PLAIN,
           1 },
+        { AUTHORIZED, "Cache-Control: public, max-age=9\nSet-Cookie: a=b",
+          COOKIES, 0 },
+        { OTHERWISE, "Cache-Control: public, max-age=9\nSet-Cookie: a=b",
+          COOKIES, 0 },
+        { OTHERWISE, "Cache-Control: public, max-age=9\nSet-Cookie: a=b",
+          STRIP, 1 },
     };
 
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -474,6 +518,10 @@ START_TEST(fields_of_one_connection_or_one_answer_are_not_stored)
           "Cache-Status: x; hit\nC: 3" },
         { "Set-Cookie: a\nSet-Cookie2: b\nC: 3", STRIP, "C: 3" },
         { "Set-Cookie2: b", PLAIN, "Set-Cookie2: b" },
+        { "Set-Cookie: a\nSet-Cookie: b\nC: 3", COOKIES,
+          "Set-Cookie: a\nSet-Cookie: b\nC: 3" },
+        { "Cache-Control: private=\"set-cookie\"\nSet-Cookie: a\nC: 3",
+          COOKIES, "Cache-Control: private=\"set-cookie\"\nC: 3" },
         { "Etagere-Cache-Control: max-age=1\nCDN-Cache-Control: max-age=2",
           PLAIN, "CDN-Cache-Control: max-age=2" },
         { "Cache-Control: private=\"a\", no-cache=\"b, C\"\nA: 1\nB: 2\nc: 3\n"
@@ -505,6 +553,7 @@ int main(void)
         a_cookie_is_stored_with_nobodys_response,
         a_stated_length_over_the_limit_is_refused,
         statuses_with_explicit_freshness_are_stored_but_for_a_few,
+        which_statuses_are_refused_is_for_the_policy_to_say,
         only_understood_statuses_may_require_understanding,
         other_statuses_need_a_statement_to_be_stored,
         errors_are_stored_only_while_something_says_they_are_fresh,
