@@ -20,7 +20,8 @@ typedef struct following {
     etg_collapse_process leader;
     apr_interval_time_t wait;
     apr_time_t deadline;
-    int extended;              /* the further wait has begun */
+    int extended;              /* the further wait has begun, or there is none */
+    int never_leads;
 } following;
 
 typedef enum step {
@@ -79,6 +80,33 @@ etg_collapse_role etg_collapse_join(etg_collapse *collapse,
         ticket->number = f.number;
     }
     return role;
+}
+
+etg_collapse_role etg_collapse_follow(etg_collapse *collapse,
+                                      const etg_store_key *key,
+                                      apr_interval_time_t wait)
+{
+    following f = { .wait = wait, .extended = 1, .never_leads = 1 };
+    apr_uint64_t halves[2];
+    unsigned stripe;
+    int is_fetched;
+
+    etg_collapse_halves(key, halves);
+    stripe = (halves[1] & collapse->buckets_mask) % ETG_COLLAPSE_STRIPES;
+    if (wait <= 0 || !etg_collapse_lock(collapse, stripe)) {
+        return ETG_COLLAPSE_ALONE;
+    }
+    is_fetched = find_key(collapse, halves, &f);
+    if (is_fetched) {
+        f.number = f.slot->number;
+        attend(&f);
+    }
+    etg_collapse_unlock(collapse, stripe);
+    if (!is_fetched) {
+        return ETG_COLLAPSE_ALONE;
+    }
+    etg_collapse_add(collapse, ETG_COLLAPSE_FOLLOWED);
+    return follow(collapse, &f);
 }
 
 void etg_collapse_finish(etg_collapse *collapse, etg_collapse_ticket *ticket,
@@ -279,7 +307,8 @@ static etg_collapse_role follow(etg_collapse *collapse, following *f)
     if (what != STEP_LEAD) {
         count_out(f->slot, f->number);
     }
-    return role_of(collapse, what);
+    return what == STEP_ALONE && f->never_leads
+        ? ETG_COLLAPSE_ALONE : role_of(collapse, what);
 }
 
 static step watch(etg_collapse *collapse, following *f, apr_uint32_t seen)
@@ -287,7 +316,7 @@ static step watch(etg_collapse *collapse, following *f, apr_uint32_t seen)
     apr_time_t now = etg_collapse_clock();
 
     if (!etg_collapse_is_alive(collapse, f->leader)) {
-        return take_over(collapse, f);
+        return f->never_leads ? STEP_FAILED : take_over(collapse, f);
     }
     if (now < f->deadline) {
         etg_collapse_sleep(&f->slot->word, seen, f->deadline - now);

@@ -78,6 +78,16 @@ etg_collapse_role etg_collapse_join(etg_collapse *collapse,
                                     apr_interval_time_t wait,
                                     etg_collapse_ticket *ticket);
 
+/*
+ * Waits for the present fetch of `key` without ever leading: DONE, FAILED
+ * (its leader's death counts) or UNCACHEABLE as it ends; ALONE if nobody
+ * fetches, or once it has waited for `wait`. Whoever takes the fetch over is
+ * waited for within the same time.
+ */
+etg_collapse_role etg_collapse_follow(etg_collapse *collapse,
+                                      const etg_store_key *key,
+                                      apr_interval_time_t wait);
+
 /* Ends a fetch, wakes its followers with DONE, FAILED or UNCACHEABLE, and
  * clears *ticket; NOT_SHAREABLE also remembers the key for `remember`. With
  * the same ticket again, or one that was taken over, it does nothing else.
