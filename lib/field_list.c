@@ -175,6 +175,29 @@ int etg_delta_seconds(etg_bytes text, apr_int64_t *seconds)
     return 1;
 }
 
+int etg_weight_read(etg_bytes text)
+{
+    int q;
+    int unit = ETG_WEIGHT_ONE;
+    apr_size_t i;
+
+    if (text.length < 3 || text.length > 7 || text.data[1] != '='
+        || etg_lower(text.data[0]) != 'q'
+        || (text.data[2] != '0' && text.data[2] != '1')
+        || (text.length > 3 && text.data[3] != '.')) {
+        return -1;
+    }
+    q = (text.data[2] - '0') * ETG_WEIGHT_ONE;
+    for (i = 4; i < text.length; i++) {
+        unit /= 10;
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            return -1;
+        }
+        q += (text.data[i] - '0') * unit;
+    }
+    return q <= ETG_WEIGHT_ONE ? q : -1;
+}
+
 static int measure_line(void *baton, const char *name, const char *value)
 {
     field_lines *lines = baton;

@@ -55,4 +55,9 @@ int etg_is_token_byte(unsigned char byte);
  * for anything else (sign, fraction, empty, trailing text). */
 int etg_delta_seconds(etg_bytes text, apr_int64_t *seconds);
 
+/* A weight (RFC 9110 §12.4.2), "q=" and 0 to 1 with at most three decimals, in
+ * thousandths; -1 for anything else. */
+#define ETG_WEIGHT_ONE 1000
+int etg_weight_read(etg_bytes text);
+
 #endif

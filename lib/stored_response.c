@@ -6,13 +6,14 @@
  * the second the response was received in, which makes them short):
  *
  *   number   generation
- *   number   status << 3 | HAS_*
+ *   number   status << 5 | HAS_* | IS_*
  *   text     status line, unless it is the status' usual one
  *   bytes    vary hash, unless all zeros
  *   time     received; interval: requested, before that
  *   number   freshness flags; time: date; intervals: initial age, lifetime,
  *            stale-if-error, stale-while-revalidate
  *   bytes    entity; number: body length; both only with a body
+ *   number   plain length, only with a body that is gzip-coded
  *   text     key
  *   number   fields; of them with a date for a value; which one is the
  *            validator ETag, and Last-Modified (from 1; 0: none)
@@ -36,7 +37,14 @@
 #define HAS_BODY 1u
 #define HAS_VARY 2u
 #define HAS_LINE 4u
-#define HAS_BITS 3
+#define IS_GZIP 8u
+#define IS_CODED_HERE 16u
+#define HAS_BITS 5
+
+/* No gzip-coded body is shorter (header, an empty block, trailer), and none
+ * can inflate to more than so many times its length. */
+#define GZIP_BYTES_MIN 20
+#define GZIP_RATIO_MAX 1032
 
 #define VALUE_IS_DATE 1u
 
@@ -55,6 +63,8 @@ typedef struct field_space {
 static const etg_vary_hash no_vary;
 
 static apr_status_t check_limits(const etg_stored_response *response);
+static int coding_is_possible(const etg_stored_response *response);
+static apr_uint64_t status_bits(const etg_stored_response *response);
 static void put_numbers(etg_record_writer *writer,
                         const etg_stored_response *response);
 static void put_fields(etg_record_writer *writer,
@@ -132,7 +142,8 @@ static apr_status_t check_limits(const etg_stored_response *response)
     }
     if (response->status < 100 || response->status > 999
         || !etg_record_is_line(response->status_line,
-                               strlen(response->status_line))) {
+                               strlen(response->status_line))
+        || !coding_is_possible(response)) {
         return APR_EINVAL;
     }
     for (i = 0; i < response->field_count; i++) {
@@ -140,12 +151,35 @@ static apr_status_t check_limits(const etg_stored_response *response)
         apr_size_t length = strlen(field->value);
 
         if (!etg_is_token(etg_bytes_of(field->name))
-            || !etg_record_is_line(field->value, length)) {
+            || !etg_record_is_line(field->value, length)
+            || (response->coding != ETG_CODING_IDENTITY
+                && strcasecmp(field->name, "Content-Encoding") == 0)) {
             return APR_EINVAL;
         }
         bytes += strlen(field->name) + length;
     }
     return bytes > FIELD_BYTES_MAX ? APR_ENOSPC : APR_SUCCESS;
+}
+
+/* Do coding, lengths and who coded it go together? */
+static int coding_is_possible(const etg_stored_response *response)
+{
+    if (response->coding == ETG_CODING_IDENTITY) {
+        return !response->is_coded_here && response->plain_length == 0;
+    }
+    return response->coding == ETG_CODING_GZIP && response->has_body
+           && response->body_length >= GZIP_BYTES_MIN
+           && response->plain_length / GZIP_RATIO_MAX <= response->body_length;
+}
+
+/* What HAS_* and IS_* say, but for the status line. */
+static apr_uint64_t status_bits(const etg_stored_response *response)
+{
+    int has_vary = memcmp(&response->vary, &no_vary, sizeof(no_vary)) != 0;
+
+    return (response->has_body ? HAS_BODY : 0) | (has_vary ? HAS_VARY : 0)
+           | (response->coding == ETG_CODING_GZIP ? IS_GZIP : 0)
+           | (response->is_coded_here ? IS_CODED_HERE : 0);
 }
 
 static void put_numbers(etg_record_writer *writer,
@@ -154,18 +188,16 @@ static void put_numbers(etg_record_writer *writer,
     const etg_freshness *freshness = &response->freshness;
     const char *usual = etg_status_line_of(response->status);
     int has_line = usual == NULL || strcmp(usual, response->status_line) != 0;
-    int has_vary = memcmp(&response->vary, &no_vary, sizeof(no_vary)) != 0;
-    apr_uint64_t status = (apr_uint64_t)response->status << HAS_BITS;
+    apr_uint64_t bits = status_bits(response) | (has_line ? HAS_LINE : 0);
 
     etg_record_put_number(writer, response->generation);
-    etg_record_put_number(writer, status | (response->has_body ? HAS_BODY : 0)
-                                      | (has_vary ? HAS_VARY : 0)
-                                      | (has_line ? HAS_LINE : 0));
+    etg_record_put_number(writer, (apr_uint64_t)response->status << HAS_BITS
+                                      | bits);
     if (has_line) {
         etg_record_put_text(writer, response->status_line,
                             strlen(response->status_line));
     }
-    if (has_vary) {
+    if (bits & HAS_VARY) {
         etg_record_put_bytes(writer, response->vary.bytes,
                              ETG_VARY_HASH_BYTES);
     }
@@ -184,6 +216,9 @@ static void put_numbers(etg_record_writer *writer,
         etg_record_put_bytes(writer, response->entity.bytes,
                              ETG_ENTITY_ID_BYTES);
         etg_record_put_number(writer, response->body_length);
+    }
+    if (bits & IS_GZIP) {
+        etg_record_put_number(writer, response->plain_length);
     }
 }
 
@@ -283,6 +318,9 @@ static void read_numbers(etg_record_reader *reader,
     response->generation = etg_record_number(reader);
     status = etg_record_count(reader, (1000u << HAS_BITS) - 1);
     response->has_body = (status & HAS_BODY) != 0;
+    response->coding = status & IS_GZIP ? ETG_CODING_GZIP
+                                        : ETG_CODING_IDENTITY;
+    response->is_coded_here = (status & IS_CODED_HERE) != 0;
     response->status = (int)(status >> HAS_BITS);
     response->status_line = status & HAS_LINE
                                 ? read_line(reader)
@@ -302,6 +340,9 @@ static void read_numbers(etg_record_reader *reader,
     read_freshness(reader, response);
     if (response->has_body) {
         read_entity(reader, response);
+    }
+    if (!coding_is_possible(response)) {
+        etg_record_refuse(reader);
     }
 }
 
@@ -328,6 +369,9 @@ static void read_entity(etg_record_reader *reader,
         memcpy(response->entity.bytes, id, ETG_ENTITY_ID_BYTES);
     }
     response->body_length = etg_record_number(reader);
+    if (response->coding == ETG_CODING_GZIP) {
+        response->plain_length = etg_record_number(reader);
+    }
 }
 
 static const char *read_line(etg_record_reader *reader)

@@ -21,7 +21,7 @@
 #include "lib/cookie.h"
 #include "lib/field_list.h"
 
-#define Q_ONE 1000
+#define Q_ONE ETG_WEIGHT_ONE
 
 /* One member of Accept-Language. */
 typedef struct language_range {
@@ -46,7 +46,6 @@ static char *without_blanks(const char *start, char *end);
 static const char *normal_languages(const char *value, apr_pool_t *p);
 static char *put_range(char *at, const language_range *found);
 static language_range read_range(etg_bytes member);
-static int read_q(etg_bytes text);
 static int order_ranges(const void *a, const void *b);
 static int find_language(etg_bytes range, const apr_array_header_t *languages);
 static void hash_bytes(etg_vary_hash *hash, const void *bytes,
@@ -350,7 +349,7 @@ static language_range read_range(etg_bytes member)
         found.range.length = semicolon - member.data;
         found.range = etg_bytes_trim(found.range);
         weight.length = member.data + member.length - weight.data;
-        found.q = read_q(etg_bytes_trim(weight));
+        found.q = etg_weight_read(etg_bytes_trim(weight));
     }
     for (i = 0; i < found.range.length; i++) {
         if (!etg_is_token_byte(found.range.data[i])) {
@@ -361,30 +360,6 @@ static language_range read_range(etg_bytes member)
         found.q = -1;
     }
     return found;
-}
-
-/* "q=" and 0 to 1 with at most three decimals, in thousandths; else -1. */
-static int read_q(etg_bytes text)
-{
-    int q;
-    int unit = Q_ONE;
-    apr_size_t i;
-
-    if (text.length < 3 || text.length > 7 || text.data[1] != '='
-        || etg_lower(text.data[0]) != 'q'
-        || (text.data[2] != '0' && text.data[2] != '1')
-        || (text.length > 3 && text.data[3] != '.')) {
-        return -1;
-    }
-    q = (text.data[2] - '0') * Q_ONE;
-    for (i = 4; i < text.length; i++) {
-        unit /= 10;
-        if (text.data[i] < '0' || text.data[i] > '9') {
-            return -1;
-        }
-        q += (text.data[i] - '0') * unit;
-    }
-    return q <= Q_ONE ? q : -1;
 }
 
 /* By falling q, then by name in lower case. */
