@@ -16,6 +16,8 @@
 #include "lib/entity_tag.h"
 #include "lib/field_list.h"
 
+static int length_agrees(const etg_stored_response *stored,
+                         const apr_table_t *fields, apr_uint64_t length);
 static const char *reduced_connection(const char *value, apr_pool_t *p);
 static void set_or_unset(apr_table_t *fields, const char *name,
                          const char *value);
@@ -162,7 +164,25 @@ int etg_head_agrees(const etg_stored_response *stored,
     }
     return length == NULL
            || (strspn(length, "0123456789") == strlen(length)
-               && (apr_uint64_t)apr_atoi64(length) == stored->body_length);
+               && length_agrees(stored, head_fields, apr_atoi64(length)));
+}
+
+/* Is it the length of the form that these fields speak of? */
+static int length_agrees(const etg_stored_response *stored,
+                         const apr_table_t *fields, apr_uint64_t length)
+{
+    const char *coding = apr_table_get(fields, "Content-Encoding");
+
+    if (stored->coding == ETG_CODING_IDENTITY) {
+        return length == stored->body_length;
+    }
+    if (coding == NULL || strcasecmp(coding, "identity") == 0) {
+        return length == stored->plain_length;
+    }
+    return !stored->is_coded_here
+           && (strcasecmp(coding, "gzip") == 0
+               || strcasecmp(coding, "x-gzip") == 0)
+           && length == stored->body_length;
 }
 
 static const char *reduced_connection(const char *value, apr_pool_t *p)

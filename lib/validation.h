@@ -62,7 +62,8 @@ void etg_validation_decide(etg_storable *decision,
 
 /* May a HEAD's 200 with these fields update the stored GET response? No: it
  * says that the stored one is outdated, by another validator or length
- * (§4.3.5). */
+ * (§4.3.5). The length is that of the form that the HEAD's Content-Encoding
+ * names; of a form we made, a gzip of our own, the backend cannot speak. */
 int etg_head_agrees(const etg_stored_response *stored,
                     const apr_table_t *head_fields);
 
