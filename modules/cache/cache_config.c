@@ -9,12 +9,14 @@
 
 #include "lib/cache_control.h"
 #include "lib/field_list.h"
+#include "lib/refresh_schedule.h"
 
 #define EVERYWHERE (RSRC_CONF | ACCESS_CONF)
 #define MAX_VARIANTS_LIMIT 1000
 
 static const char *check_override(cmd_parms *cmd, const void *value);
 static const char *check_field_name(cmd_parms *cmd, const void *value);
+static const char *check_refresh(cmd_parms *cmd, const void *value);
 static const char *check_status(cmd_parms *cmd, const void *value);
 
 static const char *const modes[] = { "Off", "On", "Observe", NULL };
@@ -84,7 +86,7 @@ const command_rec etg_cache_commands[] = {
                   "which a response in use is refreshed"),
     AP_INIT_RAW_ARGS("ETagCacheRefresh", etg_option_set,
                      ETG_STRINGS(etg_cache_server_conf, refreshes,
-                                 .word = "none"),
+                                 .word = "none", .check = check_refresh),
                      RSRC_CONF, "A URL that is fetched on schedule: url "
                      "every=30s [jitter=2s]"),
     AP_INIT_TAKE1("ETagCachePrefetch", etg_option_set,
@@ -254,4 +256,12 @@ static const char *check_status(cmd_parms *cmd, const void *value)
     return strlen(text) == 3 && strspn(text, "0123456789") == 3
            && atoi(text) >= 200 && atoi(text) <= 599
         ? NULL : "is not a status from 200 to 599";
+}
+
+static const char *check_refresh(cmd_parms *cmd, const void *value)
+{
+    etg_refresh_rule rule;
+
+    return etg_refresh_rule_parse(
+        &rule, etg_bytes_of(*(const char *const *)value), cmd->temp_pool);
 }
