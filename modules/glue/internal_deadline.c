@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * internal_deadline.c: who runs, until when, and how it is cut.
+ *
+ * Model. Running requests stand in a list under a lock; one thread per child,
+ * started with the first of them, sleeps until the earliest deadline. To cut
+ * a request is to say why in run->cut and to shut its backend's socket down.
+ * The request's own thread does the rest: its next write fails, and so does
+ * the read it was blocked in.
+ *
+ * The socket. mod_proxy's create_req hook lets us put a filter before a
+ * backend's response; while its reads are under way, and only then, the
+ * socket stands in the run. Nobody closes it or gives it back to mod_proxy's
+ * pool during that time, so what is shut down is never another request's.
+ */
+#include "modules/glue/internal_run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <apr_optional_hooks.h>
+#include <apr_portable.h>
+#include <http_core.h>
+#include <mod_proxy.h>
+#include <util_filter.h>
+
+#define BACKEND_FILTER "ETAG_INTERNAL_BACKEND"
+#define NEVER APR_INT64_MAX
+
+static int watch_backend(request_rec *r, request_rec *backend);
+static apr_status_t read_backend(ap_filter_t *f, apr_bucket_brigade *bb,
+                                 ap_input_mode_t mode, apr_read_type_e block,
+                                 apr_off_t bytes);
+static void set_fd(etg_internal_run *run, int fd);
+static void start_watcher(etg_internal *internal);
+static void *watch(void *data);
+static apr_time_t cut_late(etg_internal *internal, apr_time_t now);
+static void cut(etg_internal_run *run, apr_status_t why);
+static int lock_in_time(pthread_mutex_t *lock);
+static apr_time_t steady_now(void);
+
+void etg_internal_deadline_register(void)
+{
+    ap_register_input_filter(BACKEND_FILTER, read_backend, NULL,
+                             AP_FTYPE_PROTOCOL);
+    APR_OPTIONAL_HOOK(proxy, create_req, watch_backend, NULL, NULL,
+                      APR_HOOK_MIDDLE);
+}
+
+apr_status_t etg_internal_deadline_open(etg_internal *internal)
+{
+    pthread_condattr_t steady;
+    int failed = pthread_condattr_init(&steady);
+
+    if (failed != 0) {
+        return failed;
+    }
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    failed = pthread_cond_init(&internal->change, &steady);
+    pthread_condattr_destroy(&steady);
+    if (failed == 0) {
+        failed = pthread_mutex_init(&internal->lock, NULL);
+    }
+    internal->wakes_at = NEVER;
+    return failed;
+}
+
+apr_status_t etg_internal_run_begin(etg_internal_run *run)
+{
+    etg_internal *internal = run->internal;
+    apr_status_t rv = APR_SUCCESS;
+
+    run->deadline = steady_now() + run->ask->limit;
+    pthread_mutex_lock(&internal->lock);
+    if (internal->is_stopping) {
+        rv = APR_EOF;
+    }
+    else {
+        run->next = internal->runs;
+        run->link = &internal->runs;
+        if (run->next != NULL) {
+            run->next->link = &run->next;
+        }
+        internal->runs = run;
+        start_watcher(internal);
+        if (run->deadline < internal->wakes_at) {
+            internal->wakes_at = run->deadline;
+            pthread_cond_signal(&internal->change);
+        }
+        if (!internal->is_watched) {
+            rv = APR_ENOMEM;
+        }
+    }
+    pthread_mutex_unlock(&internal->lock);
+    if (rv == APR_ENOMEM) {
+        etg_internal_run_end(run);
+    }
+    return rv;
+}
+
+void etg_internal_run_end(etg_internal_run *run)
+{
+    etg_internal *internal = run->internal;
+
+    pthread_mutex_lock(&internal->lock);
+    *run->link = run->next;
+    if (run->next != NULL) {
+        run->next->link = run->link;
+    }
+    pthread_mutex_unlock(&internal->lock);
+}
+
+apr_status_t etg_internal_run_cut(const etg_internal_run *run)
+{
+    return __atomic_load_n(&run->cut, __ATOMIC_ACQUIRE);
+}
+
+/* Also called by httpd's child in a signal handler, which may have come out
+ * of our own lock: it does not wait for long. */
+void etg_internal_stop(etg_internal *internal)
+{
+    if (!lock_in_time(&internal->lock)) {
+        return;
+    }
+    internal->is_stopping = 1;
+    for (etg_internal_run *run = internal->runs; run; run = run->next) {
+        cut(run, APR_EOF);
+    }
+    pthread_cond_signal(&internal->change);
+    pthread_mutex_unlock(&internal->lock);
+}
+
+int etg_internal_deadline_close(etg_internal *internal)
+{
+    int is_idle;
+
+    if (!lock_in_time(&internal->lock)) {
+        return 0;
+    }
+    is_idle = internal->runs == NULL;
+    pthread_mutex_unlock(&internal->lock);
+    if (internal->is_watched) {
+        pthread_join(internal->watcher, NULL);
+        internal->is_watched = 0;
+    }
+    return is_idle;
+}
+
+/* Under the lock. Without the thread there is no limit, so no request. */
+static void start_watcher(etg_internal *internal)
+{
+    sigset_t all, before;
+
+    if (internal->is_watched) {
+        return;
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    internal->is_watched = pthread_create(&internal->watcher, NULL, watch,
+                                          internal) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void *watch(void *data)
+{
+    etg_internal *internal = data;
+
+    pthread_mutex_lock(&internal->lock);
+    while (!internal->is_stopping) {
+        apr_time_t until = cut_late(internal, steady_now());
+        struct timespec at = {
+            .tv_sec = apr_time_sec(until),
+            .tv_nsec = apr_time_usec(until) * 1000
+        };
+
+        internal->wakes_at = until;
+        if (until == NEVER) {
+            pthread_cond_wait(&internal->change, &internal->lock);
+        }
+        else {
+            pthread_cond_timedwait(&internal->change, &internal->lock, &at);
+        }
+    }
+    pthread_mutex_unlock(&internal->lock);
+    return NULL;
+}
+
+/* Returns when the next one is late. Under the lock. */
+static apr_time_t cut_late(etg_internal *internal, apr_time_t now)
+{
+    apr_time_t next = NEVER;
+
+    for (etg_internal_run *run = internal->runs; run; run = run->next) {
+        if (run->cut != APR_SUCCESS) {
+            continue;
+        }
+        if (run->deadline <= now) {
+            cut(run, APR_TIMEUP);
+        }
+        else if (run->deadline < next) {
+            next = run->deadline;
+        }
+    }
+    return next;
+}
+
+/* Under the lock. */
+static void cut(etg_internal_run *run, apr_status_t why)
+{
+    if (run->cut == APR_SUCCESS) {
+        __atomic_store_n(&run->cut, why, __ATOMIC_RELEASE);
+        if (run->fd >= 0) {
+            shutdown(run->fd, SHUT_RDWR);
+        }
+    }
+}
+
+static int watch_backend(request_rec *r, request_rec *backend)
+{
+    etg_internal_run *run = etg_internal_run_of(r->connection);
+
+    if (run != NULL) {
+        ap_add_input_filter(BACKEND_FILTER, run, backend,
+                            backend->connection);
+    }
+    return OK;
+}
+
+static apr_status_t read_backend(ap_filter_t *f, apr_bucket_brigade *bb,
+                                 ap_input_mode_t mode, apr_read_type_e block,
+                                 apr_off_t bytes)
+{
+    etg_internal_run *run = f->ctx;
+    apr_socket_t *socket = ap_get_conn_socket(f->c);
+    apr_os_sock_t fd = -1;
+    apr_status_t rv;
+
+    if (socket != NULL) {
+        apr_os_sock_get(&fd, socket);
+    }
+    set_fd(run, fd);
+    rv = etg_internal_run_cut(run) == APR_SUCCESS
+        ? ap_get_brigade(f->next, bb, mode, block, bytes) : APR_EOF;
+    set_fd(run, -1);
+    if (etg_internal_run_cut(run) != APR_SUCCESS) {
+        apr_brigade_cleanup(bb);
+        rv = APR_ECONNABORTED;       /* an end would pass for a whole body's */
+    }
+    return rv;
+}
+
+static void set_fd(etg_internal_run *run, int fd)
+{
+    pthread_mutex_lock(&run->internal->lock);
+    run->fd = fd;
+    pthread_mutex_unlock(&run->internal->lock);
+}
+
+static int lock_in_time(pthread_mutex_t *lock)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    return pthread_mutex_timedlock(lock, &until) == 0;
+}
+
+static apr_time_t steady_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return apr_time_from_sec(now.tv_sec) + now.tv_nsec / 1000;
+}
