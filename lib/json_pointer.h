@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* json_pointer.h: a string inside a JSON text (RFC 8259, RFC 6901). */
+#ifndef ETG_LIB_JSON_POINTER_H
+#define ETG_LIB_JSON_POINTER_H
+
+#include <apr_pools.h>
+
+#include "etg_bytes.h"
+
+/* Longer texts are not read: parsed they take many times their length. */
+#define ETG_JSON_BYTES_MAX (1024 * 1024)
+
+/* Is it a pointer to something inside (not the empty one)? */
+int etg_json_pointer_is_valid(const char *pointer);
+
+/* The string that a valid `pointer` leads to, in `p`; *text NULL: there is
+ * none, or it is null, or something else than a string. APR_ENOSPC: longer
+ * than ETG_JSON_BYTES_MAX; APR_EINVAL: no JSON. */
+apr_status_t etg_json_pointer_text(etg_bytes json, const char *pointer,
+                                   apr_pool_t *p, const char **text);
+
+#endif
