@@ -27,6 +27,7 @@
 #include "lib/cache_key.h"
 #include "lib/cache_status.h"
 #include "lib/collapse.h"
+#include "lib/content_coding.h"
 #include "lib/http_view.h"
 #include "lib/primary_record.h"
 #include "lib/reuse.h"
@@ -98,6 +99,7 @@ typedef struct etg_cache_save {
     int retry;                    /* a 304 of no use, or its body is gone: ask
                                    * without validators */
     etg_entity_writer *writer;    /* NULL: not storing */
+    struct etg_cache_coder *coder;/* what goes to it, and how; or NULL */
     etg_storable decision;
     etg_stored_response record;   /* being made */
     apr_array_header_t *fields;   /* etg_field rows */
@@ -127,6 +129,9 @@ typedef struct etg_cache_context {
     etg_cache_plan plan;
     etg_cache_lookup found;
     apr_table_t *client_fields;   /* the client's, while swapped; else NULL */
+    int tags_mapped;              /* the backend saw our tags as its own */
+    etg_representation shown;     /* the form of found.stored that goes out */
+    int inflates;                 /* from the stored bytes, which are coded */
     apr_time_t requested_at;      /* when our fetch was begun */
     etg_store_key collapse_key;
     etg_collapse_ticket ticket;   /* number 0: none */
@@ -173,6 +178,8 @@ void etg_cache_key_of(const etg_cache_context *ctx, const char *target,
 /* What the key begins with: the origin that purge tags belong to. */
 void etg_cache_origin_of(const etg_cache_context *ctx, const char **scheme,
                          const char **host);
+/* Fills ctx->collapse_key, for what was found. */
+void etg_cache_collapse_key_make(etg_cache_context *ctx);
 /* Adds Cache-Status to the response `fields`, unless it is switched off. */
 void etg_cache_say_status(const etg_cache_context *ctx, apr_table_t *fields);
 /* Adds a rack-cache word to the trace. */
@@ -193,9 +200,11 @@ const char *etg_cache_store_trouble(apr_status_t rv);
 int etg_cache_serve(etg_cache_context *ctx, request_rec *r);
 /* Sets r up to answer with `stored` (status, fields, Age, Cache-Status,
  * conditional requests decided) and puts the body and EOS into `bb`.
- * DECLINED as above. */
+ * DECLINED as above. etg_cache_inflate_pass sends it. */
 int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
                          apr_bucket_brigade *bb);
+/* On a 304 to tags that were mapped back: names the one the client holds. */
+void etg_cache_say_held_tag(const etg_cache_context *ctx, request_rec *r);
 /* Turns r into the 304 or 412 (`status`) for a stored or just received
  * response: no body, nor the fields that speak of one. */
 void etg_cache_make_bodiless(request_rec *r, int status);

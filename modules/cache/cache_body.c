@@ -16,6 +16,7 @@
 #include <apr_poll.h>
 
 #include "modules/cache/cache_cluster.h"
+#include "modules/cache/cache_compress.h"
 
 #define PORTION_BYTES (64 * 1024)
 #define HELD_BYTES_MAX (8 * 1024 * 1024)
@@ -143,8 +144,7 @@ static void store_bytes(etg_cache_context *ctx, const char *data,
         stop_storing(ctx, ETG_COLLAPSE_NOT_SHAREABLE);
         return;
     }
-    rv = ctx->server->entity.provider->entity_append(save->writer, data,
-                                                     length);
+    rv = etg_cache_compress_add(ctx, data, length);
     if (rv != APR_SUCCESS) {
         stop_storing(ctx, ETG_COLLAPSE_NOT_STORED);
     }
@@ -157,6 +157,7 @@ static void stop_storing(etg_cache_context *ctx, etg_collapse_outcome outcome)
     if (save->writer != NULL) {
         ctx->server->entity.provider->entity_abandon(save->writer);
         save->writer = NULL;
+        etg_cache_compress_abandon(ctx);
     }
     etg_cache_release(ctx, outcome);
 }
@@ -171,14 +172,14 @@ static void finish_storing(etg_cache_context *ctx)
         return;
     }
     if (save->failed || (save->expected >= 0
-                         && (apr_uint64_t)save->expected != save->received)) {
+                         && (apr_uint64_t)save->expected != save->received)
+        || etg_cache_compress_end(ctx) != APR_SUCCESS) {
         stop_storing(ctx, ETG_COLLAPSE_NOT_STORED);
         return;
     }
     record->fields = (const etg_field *)save->fields->elts;
     record->field_count = save->fields->nelts;
     record->has_body = 1;
-    record->body_length = save->received;
     rv = ctx->server->entity.provider->entity_finish(
         save->writer, etg_keep_until(record, &ctx->policy), &record->entity);
     save->writer = NULL;
@@ -283,7 +284,7 @@ static apr_status_t client_left(etg_cache_context *ctx, conn_rec *c,
     if (ctx->save.eos_seen || ctx->save.writer == NULL) {
         return rv;
     }
-    if (!is_worth_finishing(ctx)) {
+    if (ctx->errand != NULL || !is_worth_finishing(ctx)) {
         stop_storing(ctx, ETG_COLLAPSE_NOT_STORED);
         return rv;
     }
@@ -298,7 +299,8 @@ static int must_hold(etg_cache_context *ctx, conn_rec *c)
 {
     apr_time_t end = apr_time_now() + ctx->first->server->timeout;
 
-    if (ctx->save.writer == NULL || ctx->ticket.number == 0) {
+    if (ctx->save.writer == NULL || ctx->ticket.number == 0
+        || ctx->errand != NULL) {
         return 0;
     }
     while (ctx->save.held == NULL && c->master == NULL) {

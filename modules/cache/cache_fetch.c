@@ -7,8 +7,9 @@
  * save filter puts the client's back before anything goes downstream, and so
  * does the conclusion if nothing came by.
  */
-#include "modules/cache/cache.h"
+#include "modules/cache/cache_background.h"
 
+#include "lib/coded_tag.h"
 #include "lib/invalidation.h"
 #include "lib/validation.h"
 #include "modules/cache/cache_cluster.h"
@@ -19,6 +20,7 @@ static void end_response(const etg_cache_context *ctx, request_rec *r,
 static int fetch_again(etg_cache_context *ctx, request_rec *r);
 static int renew_filters(request_rec *r);
 static void swap_fields(etg_cache_context *ctx, request_rec *r);
+static void map_tags_back(etg_cache_context *ctx, request_rec *r);
 static int conclude(etg_cache_context *ctx, request_rec *r, int status);
 static int conclude_silent(etg_cache_context *ctx, request_rec *r,
                            int status);
@@ -30,6 +32,9 @@ int etg_cache_fetch(etg_cache_context *ctx, request_rec *r)
     ctx->requested_at = apr_time_now();
     if (ctx->plan == ETG_CACHE_FETCH) {
         swap_fields(ctx, r);
+    }
+    else {
+        map_tags_back(ctx, r);
     }
     return etg_cache_fetch_redirected(ctx, r);
 }
@@ -110,6 +115,18 @@ static void swap_fields(etg_cache_context *ctx, request_rec *r)
                                      ctx->dir->ignored_cookies, r->pool);
 }
 
+/* What goes to the backend as it is still must not name tags it never gave. */
+static void map_tags_back(etg_cache_context *ctx, request_rec *r)
+{
+    apr_table_t *mapped = etg_coded_tags_map_back(r->headers_in, r->pool);
+
+    if (mapped != NULL) {
+        ctx->client_fields = r->headers_in;
+        ctx->tags_mapped = 1;
+        r->headers_in = mapped;
+    }
+}
+
 void etg_cache_restore_fields(etg_cache_context *ctx, request_rec *r)
 {
     if (ctx->client_fields != NULL) {
@@ -164,6 +181,12 @@ static int conclude_silent(etg_cache_context *ctx, request_rec *r,
     if (etg_cache_may_serve_on_error(ctx, code)) {
         return serve_on_error(ctx, r);
     }
+    if (ctx->errand != NULL) {
+        etg_cache_errand_conclude(ctx, code);
+    }
+    if (code == HTTP_NOT_MODIFIED) {
+        etg_cache_say_held_tag(ctx, r);
+    }
     etg_cache_invalidate_after(ctx, r, code, etg_response_fields_of(r));
     say_status(ctx, r, code);
     /* What httpd makes of a bare status is stored by nobody; 5xx aside, the
@@ -200,6 +223,11 @@ static void say_status(etg_cache_context *ctx, request_rec *r, int status)
 void etg_cache_release(etg_cache_context *ctx, etg_collapse_outcome outcome)
 {
     etg_cache_cluster_release(ctx, outcome);
+    if (ctx->errand != NULL && ctx->ticket.number != 0
+        && outcome != ETG_COLLAPSE_STORED) {
+        /* Before the next may lead. */
+        etg_cache_refresh_pause(ctx->runtime, &ctx->collapse_key);
+    }
     if (ctx->ticket.number != 0) {
         etg_collapse_finish(ctx->runtime->collapse, &ctx->ticket, outcome,
                             ETG_CACHE_UNCACHEABLE_FOR);

@@ -12,15 +12,17 @@
  * Runs on the request's thread. A response that does not arrive whole (error
  * or EOC bucket, wrong length, no EOS) is never stored.
  */
-#include "modules/cache/cache.h"
+#include "modules/cache/cache_background.h"
 
+#include "lib/coded_tag.h"
 #include "lib/field_list.h"
 #include "lib/freshness.h"
 #include "lib/invalidation.h"
-#include "lib/precondition.h"
 #include "lib/storable.h"
 #include "lib/validation.h"
 #include "modules/cache/cache_body.h"
+#include "modules/cache/cache_compress.h"
+#include "modules/cache/cache_inflate.h"
 #include "modules/cache/cache_raw_expires.h"
 #include "modules/glue/request_view.h"
 
@@ -44,6 +46,10 @@ static void begin_storing(etg_cache_context *ctx, request_rec *r,
                           const etg_response_view *view);
 static void tell_client(etg_cache_context *ctx, request_rec *r,
                         const etg_response_view *view);
+static void tell_of_codings(etg_cache_context *ctx, request_rec *r,
+                            const etg_response_view *view);
+static void decide_conditions(etg_cache_context *ctx, request_rec *r,
+                              const etg_response_view *view);
 static void apply_override(etg_cache_context *ctx, request_rec *r);
 static void strip_for_client(request_rec *r);
 
@@ -198,7 +204,7 @@ static apr_status_t replace(ap_filter_t *f, apr_bucket_brigade *bb)
         /* Its body is gone, or a precondition failed. */
         return pass_error(f, bb, rv == DECLINED ? HTTP_BAD_GATEWAY : rv);
     }
-    return ap_pass_brigade(f->next, bb);
+    return etg_cache_inflate_pass(ctx, r, f, bb);
 }
 
 /* What this response means for the store. */
@@ -222,6 +228,9 @@ static void judge(etg_cache_context *ctx, request_rec *r,
         save->decision.yes = 0;
         save->decision.reason = "redirected";
         save->decision.uncacheable = 1;
+    }
+    if (ctx->errand != NULL && etg_cache_errand_judge(ctx, r, view)) {
+        return;
     }
     if (view->to_head) {
         etg_cache_head_seen(ctx, view);
@@ -303,8 +312,9 @@ static void begin_storing(etg_cache_context *ctx, request_rec *r,
     if (length == NULL || !ap_parse_strict_length(&save->expected, length)) {
         save->expected = -1;
     }
-    rv = store->provider->entity_begin(store->instance, save->expected,
-                                       ctx->pool, &save->writer);
+    rv = store->provider->entity_begin(
+        store->instance, etg_cache_compress_expected(ctx, view), ctx->pool,
+        &save->writer);
     if (rv != APR_SUCCESS) {
         save->writer = NULL;
         ctx->status.detail = "store-down";
@@ -322,6 +332,7 @@ static void begin_storing(etg_cache_context *ctx, request_rec *r,
     save->record.freshness = save->decision.freshness;
     save->record.etag = apr_table_get(view->fields, "ETag");
     save->record.last_modified = apr_table_get(view->fields, "Last-Modified");
+    etg_cache_compress_begin(ctx, view);
     ctx->status.stored = 1;
 }
 
@@ -358,22 +369,60 @@ static void tell_client(etg_cache_context *ctx, request_rec *r,
         ctx->status.forward_status = r->status;
         strip_for_client(r);
         apply_override(ctx, r);
+        tell_of_codings(ctx, r, view);
     }
     etg_cache_say_status(ctx, r->headers_out);
     if (ctx->plan == ETG_CACHE_FETCH && r->status == HTTP_OK) {
-        const char *date = apr_table_get(view->fields, "Last-Modified");
-        etg_precondition condition = etg_precondition_decide(
-            r->headers_in, r->status, apr_table_get(view->fields, "ETag"),
-            date != NULL ? date : apr_table_get(view->fields, "Date"),
-            r->request_time, r->pool);
-
-        if (condition != ETG_PRECONDITION_PASS) {
-            ctx->save.bodiless = 1;
-            etg_cache_make_bodiless(
-                r, condition == ETG_PRECONDITION_FAILED
-                   ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
-        }
+        decide_conditions(ctx, r, view);
     }
+    else if (r->status == HTTP_NOT_MODIFIED) {
+        etg_cache_say_held_tag(ctx, r);
+    }
+}
+
+/* This answer has the backend's bytes, another hit may have others: whoever
+ * keeps it must know. And a part that this client holds by its date alone may
+ * be of the other coding. */
+static void tell_of_codings(etg_cache_context *ctx, request_rec *r,
+                            const etg_response_view *view)
+{
+    const char *condition = apr_table_get(r->headers_in, "If-Range");
+
+    if (ctx->observe
+        || (!ctx->save.decision.yes && r->status != HTTP_PARTIAL_CONTENT)
+        || etg_cache_compress_plan(ctx, view) == ETG_CACHE_CODING_KEEP) {
+        return;
+    }
+    etg_vary_add_accept_encoding(r->headers_out, r->pool);
+    if (condition != NULL && strchr(condition, '"') == NULL
+        && etg_gzip_is_wanted(apr_table_get(r->headers_in,
+                                            "Accept-Encoding"))) {
+        apr_table_unset(r->headers_in, "Range");
+    }
+}
+
+/* Those that we kept back from the backend. */
+static void decide_conditions(etg_cache_context *ctx, request_rec *r,
+                              const etg_response_view *view)
+{
+    const char *date = apr_table_get(view->fields, "Last-Modified");
+    const char *held = NULL;
+    etg_precondition condition = etg_coded_precondition_decide(
+        r->headers_in, r->status, apr_table_get(view->fields, "ETag"),
+        date != NULL ? date : apr_table_get(view->fields, "Date"),
+        r->request_time, r->pool, &held);
+
+    if (condition == ETG_PRECONDITION_PASS) {
+        return;
+    }
+    ctx->save.bodiless = 1;
+    if (held != NULL) {
+        apr_table_unset(r->err_headers_out, "ETag");
+        apr_table_setn(r->headers_out, "ETag", held);
+    }
+    etg_cache_make_bodiless(
+        r, condition == ETG_PRECONDITION_FAILED
+           ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
 }
 
 /* Not on errors, and not on what sets a cookie: such a page is one client's,

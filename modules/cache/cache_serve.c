@@ -3,22 +3,36 @@
  * cache_serve.c: answers with a stored response.
  *
  * The fields were made ready when the response was stored, so they go out as
- * they are, behind every filter that would add them a second time. Only
- * compression still works on a hit: entities are stored without it.
+ * they are, behind every filter that would add them a second time. The form
+ * of the body, stored or inflated, is the client's choice, and its tag with
+ * it. Other modules' compression still works on what goes out plain.
  */
 #include "modules/cache/cache.h"
 
 #include "lib/byte_range.h"
+#include "lib/coded_tag.h"
 #include "lib/field_list.h"
 #include "lib/freshness.h"
 #include "lib/precondition.h"
+#include "modules/cache/cache_inflate.h"
 
-static int is_beyond(request_rec *r, const etg_stored_response *stored);
-static int if_range_holds(request_rec *r, const etg_stored_response *stored);
+static void choose_form(etg_cache_context *ctx, request_rec *r,
+                        const etg_stored_response *stored);
+static etg_precondition decide_conditions(etg_cache_context *ctx,
+                                          request_rec *r,
+                                          const etg_stored_response *stored);
+static int is_beyond(const etg_cache_context *ctx, request_rec *r,
+                     const etg_stored_response *stored);
+static int if_range_holds(const etg_cache_context *ctx, request_rec *r,
+                          const etg_stored_response *stored);
 static const char *date_of(const etg_stored_response *stored);
 static void set_fields(etg_cache_context *ctx, request_rec *r,
                        const etg_stored_response *stored);
-static void drop_applied_filters(request_rec *r);
+static void add_field(etg_cache_context *ctx, request_rec *r,
+                      apr_table_t *fields, const etg_field *field);
+static void drop_applied_filters(etg_cache_context *ctx, request_rec *r);
+static int may_compress(const etg_cache_context *ctx, request_rec *r,
+                        const ap_filter_rec_t *filter);
 static int is_compressor(const ap_filter_rec_t *filter);
 static apr_status_t add_body(etg_cache_context *ctx, request_rec *r,
                              const etg_stored_response *stored,
@@ -36,8 +50,8 @@ int etg_cache_serve(etg_cache_context *ctx, request_rec *r)
     ctx->plan = ETG_CACHE_SERVED;
     ctx->done = 1;
     etg_cache_release(ctx, ETG_COLLAPSE_STORED);
-    drop_applied_filters(r);
-    if (ap_pass_brigade(r->output_filters, bb) != APR_SUCCESS) {
+    drop_applied_filters(ctx, r);
+    if (etg_cache_inflate_pass(ctx, r, NULL, bb) != APR_SUCCESS) {
         return AP_FILTER_ERROR;
     }
     return OK;
@@ -47,22 +61,20 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
                          apr_bucket_brigade *bb)
 {
     const etg_stored_response *stored = ctx->found.stored;
-    etg_precondition condition = etg_precondition_decide(
-        r->headers_in, stored->status, stored->etag,
-        stored->last_modified != NULL ? stored->last_modified
-                                      : date_of(stored),
-        r->request_time, r->pool);
+    etg_precondition condition;
 
+    choose_form(ctx, r, stored);
+    condition = decide_conditions(ctx, r, stored);
     if (condition == ETG_PRECONDITION_FAILED) {
         etg_cache_say_status(ctx, r->err_headers_out);
         return HTTP_PRECONDITION_FAILED;
     }
-    if (condition == ETG_PRECONDITION_PASS && is_beyond(r, stored)) {
+    if (condition == ETG_PRECONDITION_PASS && is_beyond(ctx, r, stored)) {
         etg_cache_say_status(ctx, r->err_headers_out);
         return HTTP_RANGE_NOT_SATISFIABLE;
     }
     if (condition == ETG_PRECONDITION_PASS && !r->header_only
-        && stored->has_body
+        && stored->has_body && ctx->errand == NULL
         && add_body(ctx, r, stored, bb) != APR_SUCCESS) {
         return DECLINED;
     }
@@ -71,9 +83,9 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
         etg_cache_make_bodiless(r, HTTP_NOT_MODIFIED);
     }
     else if (stored->has_body || stored->status == HTTP_OK) {
-        ap_set_content_length(r, stored->body_length);
+        ap_set_content_length(r, ctx->shown.length);
     }
-    if (!if_range_holds(r, stored)) {
+    if (!if_range_holds(ctx, r, stored)) {
         apr_table_unset(r->headers_in, "Range");
     }
     apr_table_unset(r->headers_in, "If-Range");   /* decided */
@@ -81,26 +93,64 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
     return OK;
 }
 
+static void choose_form(etg_cache_context *ctx, request_rec *r,
+                        const etg_stored_response *stored)
+{
+    const apr_table_t *fields = r->headers_in;
+
+    ctx->inflates = 0;
+    if (apr_table_get(r->subprocess_env, "no-gzip") != NULL) {
+        /* What administrators say to mod_deflate of broken clients. */
+        apr_table_t *plain = apr_table_copy(r->pool, fields);
+
+        apr_table_unset(plain, "Accept-Encoding");
+        fields = plain;
+    }
+    etg_representation_choose(stored, fields, r->pool, &ctx->shown);
+}
+
+/* A client that holds another form of the same is told so by its own tag. */
+static etg_precondition decide_conditions(etg_cache_context *ctx,
+                                          request_rec *r,
+                                          const etg_stored_response *stored)
+{
+    const char *held = NULL;
+    etg_precondition condition = etg_coded_precondition_decide(
+        r->headers_in, stored->status, ctx->shown.etag,
+        stored->last_modified != NULL ? stored->last_modified
+                                      : date_of(stored),
+        r->request_time, r->pool, &held);
+
+    if (condition == ETG_PRECONDITION_NOT_MODIFIED && held != NULL) {
+        ctx->shown.etag = held;
+    }
+    return condition;
+}
+
 /* Said here, as errors that core's filter finds do not keep our fields. What
  * core reads in its own way (no byte at all, the last 0 bytes) is left to it.
  */
-static int is_beyond(request_rec *r, const etg_stored_response *stored)
+static int is_beyond(const etg_cache_context *ctx, request_rec *r,
+                     const etg_stored_response *stored)
 {
     const char *range = apr_table_get(r->headers_in, "Range");
     unsigned count;
 
     return range != NULL && !r->header_only && stored->status == HTTP_OK
-        && stored->body_length > 0 && strstr(range, "-0") == NULL
-        && if_range_holds(r, stored)
-        && etg_range_judge(etg_bytes_of(range), stored->body_length, &count)
+        && ctx->shown.length > 0 && strstr(range, "-0") == NULL
+        && if_range_holds(ctx, r, stored)
+        && etg_range_judge(etg_bytes_of(range), ctx->shown.length, &count)
            == ETG_RANGE_UNSATISFIABLE;
 }
 
-static int if_range_holds(request_rec *r, const etg_stored_response *stored)
+/* A date says nothing of which coding the client holds. */
+static int if_range_holds(const etg_cache_context *ctx, request_rec *r,
+                          const etg_stored_response *stored)
 {
-    return etg_if_range_holds(r->headers_in, stored->etag,
-                              stored->last_modified, stored->freshness.date,
-                              r->request_time);
+    return etg_if_range_holds(r->headers_in, ctx->shown.etag,
+                              ctx->shown.is_made ? NULL
+                                                 : stored->last_modified,
+                              stored->freshness.date, r->request_time);
 }
 
 /* Stands in for a missing Last-Modified (RFC 9111 §4.3.2). */
@@ -142,6 +192,7 @@ static apr_status_t add_body(etg_cache_context *ctx, request_rec *r,
         apr_brigade_insert_file(bb, entity.file, entity.offset,
                                 entity.length, r->pool);
     }
+    ctx->inflates = ctx->shown.is_inflated;
     return APR_SUCCESS;
 }
 
@@ -153,18 +204,14 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
 
     r->content_type = NULL;
     for (unsigned i = 0; i < stored->field_count; i++) {
-        const etg_field *field = &stored->fields[i];
-
-        /* mod_headers' "early" has said it again for this request. */
-        apr_table_unset(r->err_headers_out, field->name);
-        if (!ap_cstr_casecmp(field->name, "Content-Type")) {
-            r->content_type = field->value;
-        }
-        else if (ctx->policy.store_set_cookie
-                 || ap_cstr_casecmp(field->name, "Set-Cookie")) {
-            /* (Set-Cookie is there from a time when the route said Store.) */
-            apr_table_addn(fields, field->name, field->value);
-        }
+        add_field(ctx, r, fields, &stored->fields[i]);
+    }
+    if (ctx->shown.coding == ETG_CODING_GZIP) {
+        apr_table_unset(r->err_headers_out, "Content-Encoding");
+        apr_table_setn(fields, "Content-Encoding", "gzip");
+    }
+    if (ctx->shown.is_negotiated) {
+        etg_vary_add_accept_encoding(fields, r->pool);
     }
     apr_table_addn(fields, "Age", apr_ltoa(r->pool, apr_time_sec(age)));
     etg_cache_say_status(ctx, fields);
@@ -177,6 +224,42 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
      * be the better word, but makes core read the request as a response.) */
     if (r->proxyreq == PROXYREQ_NONE) {
         r->proxyreq = PROXYREQ_REVERSE;
+    }
+}
+
+static void add_field(etg_cache_context *ctx, request_rec *r,
+                      apr_table_t *fields, const etg_field *field)
+{
+    const char *value = field->value;
+
+    /* mod_headers' "early" has said it again for this request. */
+    apr_table_unset(r->err_headers_out, field->name);
+    if (!ap_cstr_casecmp(field->name, "ETag")) {
+        value = ctx->shown.etag;
+    }
+    if (!ap_cstr_casecmp(field->name, "Content-Type")) {
+        r->content_type = value;
+    }
+    else if (value != NULL
+             && (ctx->policy.store_set_cookie
+                 || ap_cstr_casecmp(field->name, "Set-Cookie"))) {
+        /* (Set-Cookie is there from a time when the route said Store.) */
+        apr_table_addn(fields, field->name, value);
+    }
+}
+
+void etg_cache_say_held_tag(const etg_cache_context *ctx, request_rec *r)
+{
+    const char *etag = apr_table_get(r->headers_out, "ETag");
+    const char *held = NULL;
+
+    if (!ctx->tags_mapped || etag == NULL) {
+        return;
+    }
+    etg_coded_precondition_decide(r->headers_in, HTTP_OK, etag, NULL,
+                                  r->request_time, r->pool, &held);
+    if (held != NULL) {
+        apr_table_setn(r->headers_out, "ETag", held);
     }
 }
 
@@ -200,22 +283,36 @@ void etg_cache_make_bodiless(request_rec *r, int status)
 
 /* The content filters have done their work when the response was stored; and
  * ours must not take it for a response of the backend. */
-static void drop_applied_filters(request_rec *r)
+static void drop_applied_filters(etg_cache_context *ctx, request_rec *r)
 {
     ap_filter_t *filter = r->output_filters;
-    /* Ranges are of what the validator names: the stored bytes. */
-    int compress = apr_table_get(r->headers_in, "Range") == NULL;
 
     while (filter != NULL && filter->frec->ftype <= ETG_CACHE_FILTER_TYPE) {
         ap_filter_t *next = filter->next;
 
         if (filter->frec->ftype <= AP_FTYPE_CONTENT_SET
-            ? !compress || !is_compressor(filter->frec)
+            ? !may_compress(ctx, r, filter->frec)
             : !ap_cstr_casecmp(filter->frec->name, ETG_CACHE_FILTER)) {
             ap_remove_output_filter(filter);
         }
         filter = next;
     }
+}
+
+/* Ranges are of what the validator names. A 304 names what the client holds:
+ * a compressor would change the tag, so only its Vary is said in its place. */
+static int may_compress(const etg_cache_context *ctx, request_rec *r,
+                        const ap_filter_rec_t *filter)
+{
+    if (!is_compressor(filter) || ctx->shown.coding != ETG_CODING_IDENTITY
+        || apr_table_get(r->headers_in, "Range") != NULL) {
+        return 0;
+    }
+    if (r->status == HTTP_NOT_MODIFIED) {
+        etg_vary_add_accept_encoding(r->headers_out, r->pool);
+        return 0;
+    }
+    return 1;
 }
 
 static int is_compressor(const ap_filter_rec_t *filter)
