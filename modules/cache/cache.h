@@ -64,6 +64,8 @@ typedef struct etg_cache_runtime {
     volatile apr_uint32_t overtagged; /* child: responses with too many tags */
     struct etg_workers *workers;  /* child: the background's, or NULL */
     struct etg_internal *internal;/* child: what asks for it */
+    struct etg_hit_table *hits;   /* child: view of the counts, or NULL */
+    struct etg_cache_warm *warm;  /* what is fetched on schedule, or NULL */
 } etg_cache_runtime;
 
 /* What a request found in the metastore; all in the context's pool. */

@@ -7,10 +7,14 @@
 
 #include <apr_shm.h>
 
+#include "lib/hit_table.h"
+
 /* Fetches at once (64 bytes each) and uncacheable keys remembered (16 bytes):
  * 1.5 MB of shared memory. */
 #define COLLAPSE_SLOTS 8192
 #define COLLAPSE_REMEMBERED 65536
+/* Responses whose hits are counted: 128 KB. */
+#define HIT_SLOTS 16384
 
 typedef struct shared_table {
     const char *name;
@@ -25,12 +29,18 @@ static apr_size_t size_collapse(void);
 static apr_status_t format_collapse(void *memory, apr_size_t size);
 static apr_status_t attach_collapse(etg_cache_runtime *runtime, void *memory,
                                     apr_size_t size, apr_pool_t *pchild);
+static apr_size_t size_hits(void);
+static apr_status_t format_hits(void *memory, apr_size_t size);
+static apr_status_t attach_hits(etg_cache_runtime *runtime, void *memory,
+                                apr_size_t size, apr_pool_t *pchild);
 static void share(const shared_table *table, etg_cache_shared *shared,
                   apr_pool_t *pconf, server_rec *s);
 
 static const shared_table tables[] = {
     { "collapse", "every request fetches for itself",
       size_collapse, format_collapse, attach_collapse },
+    { "hit", "nothing is refreshed ahead of its expiry",
+      size_hits, format_hits, attach_hits },
 };
 
 #define TABLES (int)(sizeof(tables) / sizeof(tables[0]))
@@ -99,4 +109,20 @@ static apr_status_t attach_collapse(etg_cache_runtime *runtime, void *memory,
                                     apr_size_t size, apr_pool_t *pchild)
 {
     return etg_collapse_attach(&runtime->collapse, memory, size, pchild);
+}
+
+static apr_size_t size_hits(void)
+{
+    return etg_hit_table_size(HIT_SLOTS);
+}
+
+static apr_status_t format_hits(void *memory, apr_size_t size)
+{
+    return etg_hit_table_format(memory, size, HIT_SLOTS);
+}
+
+static apr_status_t attach_hits(etg_cache_runtime *runtime, void *memory,
+                                apr_size_t size, apr_pool_t *pchild)
+{
+    return etg_hit_table_attach(&runtime->hits, memory, size, pchild);
 }
