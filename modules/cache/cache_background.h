@@ -10,6 +10,9 @@
  *
  * Refused without a threaded MPM and where the collapse table is missing:
  * nothing is stale-while-revalidate there then.
+ *
+ * cache_background.c: threads, and what clients' requests hand to them;
+ * cache_errand.c: what happens there; cache_patience.c: who waits for it.
  */
 #ifndef ETG_CACHE_BACKGROUND_H
 #define ETG_CACHE_BACKGROUND_H
@@ -27,6 +30,8 @@ typedef enum etg_cache_purpose {
 
 typedef struct etg_cache_errand {
     etg_cache_purpose purpose;
+    /* What was received then or later is new enough. (That of refresh_behind
+     * is just after the response that it wants refreshed.) */
     apr_time_t asked_at;
     /* REFRESH: the lead of the key's fetch, taken when it was asked for and
      * handed over to the errand's request (ctx->ticket); number 0: it joins
@@ -35,15 +40,25 @@ typedef struct etg_cache_errand {
     etg_store_key collapse_key;
     /* What has become of it, set by our handler on the errand's thread: */
     int was_fetched;              /* the backend was asked */
-    int is_stored;                /* a fresh response is stored now */
-    apr_interval_time_t ttl;      /* of it */
+    int is_stored;                /* a new response is stored now, or one
+                                   * new enough was already */
+    apr_interval_time_t ttl;      /* of it; negative: stale at once */
 } etg_cache_errand;
 
-/* child_init: threads and the rest. Says once per start if it cannot be. */
+/* register_hooks: keeps the fields as they came from the client, before any
+ * module changes them. */
+void etg_cache_background_register(void);
+/* post_config of a real start: says so if directives ask for a background
+ * that cannot be. */
+void etg_cache_background_prepare(apr_pool_t *ptemp, server_rec *s);
+/* child_init: threads and the rest. */
 void etg_cache_background_open(etg_cache_runtime *runtime, apr_pool_t *pchild,
                                server_rec *s);
 /* May a stale response be served because it is refreshed behind it? */
 int etg_cache_background_is_on(const etg_cache_runtime *runtime);
+
+/* .check of ETagCacheBackground. */
+const char *etg_cache_background_check(cmd_parms *cmd, const void *value);
 
 /* Has the stored response that is answering `r` refreshed in the background,
  * unless somebody fetches it already or a refresh of it has just failed.
@@ -70,5 +85,29 @@ etg_cache_errand *etg_cache_errand_of(const request_rec *r);
 
 /* The handler's part for an errand's request. */
 int etg_cache_handle_errand(etg_cache_context *ctx, request_rec *r);
+
+/* The save filter's: an errand's response (but for a 304 to our validators)
+ * and what was decided of it. 1: it does nothing, and what this request leads
+ * has ended; 0: as any other. */
+int etg_cache_errand_judge(etg_cache_context *ctx, request_rec *r,
+                           const etg_response_view *view);
+/* The same for a status that handlers answered with alone. */
+void etg_cache_errand_conclude(etg_cache_context *ctx, int status);
+
+/* Whatever has not been given back of an errand's lead is. A refresh that
+ * stored nothing makes the next of its key wait a moment. */
+void etg_cache_errand_end(etg_cache_runtime *runtime,
+                          etg_cache_errand *errand);
+/* No refresh of this key for a moment. */
+void etg_cache_refresh_pause(etg_cache_runtime *runtime,
+                             const etg_store_key *collapse_key);
+/* Is it that moment? */
+int etg_cache_refresh_is_paused(const etg_cache_context *ctx);
+
+/* A client whose stale response must be validated, but may also be served if
+ * the backend fails: has it fetched in the background and waits for that as
+ * long as ETagCachePatience says. Looks up anew; a handler's result, or
+ * DECLINED: look at what is found now, and fetch if that does not do. */
+int etg_cache_be_patient(etg_cache_context *ctx, request_rec *r);
 
 #endif

@@ -69,6 +69,15 @@ etg_collapse_role etg_cache_cluster_join(etg_cache_context *ctx,
     return waited > 0 ? ETG_COLLAPSE_DONE : ETG_COLLAPSE_LEAD;
 }
 
+int etg_cache_cluster_try(etg_cache_context *ctx)
+{
+    etg_store_lease_state state;
+
+    return !is_shared(ctx) || ctx->found.trouble != APR_SUCCESS
+        || ask(ctx, &state) != APR_SUCCESS
+        || state == ETG_STORE_LEASE_TAKEN;
+}
+
 void etg_cache_cluster_release(etg_cache_context *ctx,
                                etg_collapse_outcome outcome)
 {

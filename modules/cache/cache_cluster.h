@@ -17,6 +17,10 @@
 etg_collapse_role etg_cache_cluster_join(etg_cache_context *ctx,
                                          apr_time_t since);
 
+/* The same for who waits for nobody. 0: another host fetches, or has found
+ * that it cannot be shared. */
+int etg_cache_cluster_try(etg_cache_context *ctx);
+
 /* Gives the lease back, if this request holds it, once what it has written is
  * stored. */
 void etg_cache_cluster_release(etg_cache_context *ctx,

@@ -5,7 +5,7 @@
  * Rows with ACCESS_CONF live in the directory structure, the others in the
  * server's; the option table reads, checks, merges and defaults them.
  */
-#include "modules/cache/cache.h"
+#include "modules/cache/cache_background.h"
 
 #include "lib/cache_control.h"
 #include "lib/field_list.h"
@@ -99,7 +99,8 @@ const command_rec etg_cache_commands[] = {
                     EVERYWHERE, "Path prefixes that may be prefetched"),
     AP_INIT_RAW_ARGS("ETagCacheBackground", etg_option_set,
                      ETG_TEXT(etg_cache_server_conf, background,
-                              .def_text = "threads=4 queue=1024"),
+                              .def_text = "threads=4 queue=1024",
+                              .check = etg_cache_background_check),
                      RSRC_CONF, "How much is fetched in the background: "
                      "threads=4 queue=1024"),
     AP_INIT_TAKE1("ETagCacheCompress", etg_option_set,

@@ -7,7 +7,7 @@
  * in the handler phase) find it through r->prev and never make another, so
  * that a request is looked up and collapsed once, under the URL it asked for.
  */
-#include "modules/cache/cache.h"
+#include "modules/cache/cache_background.h"
 
 #include <http_ssl.h>
 
@@ -17,6 +17,7 @@
 #include "modules/glue/request_view.h"
 
 static void fill_policy(etg_cache_context *ctx);
+static int may_refresh_behind(const etg_cache_context *ctx);
 static const char *scheme_of(request_rec *r);
 static const char *host_of(request_rec *r);
 static int overrides_method(request_rec *r);
@@ -46,6 +47,7 @@ etg_cache_context *etg_cache_context_make(request_rec *r,
     ctx->save.expected = -1;
     ctx->vary_rules.languages = dir->languages;
     ctx->vary_rules.ignored_cookies = dir->ignored_cookies;
+    ctx->errand = etg_cache_errand_of(r);
     etg_request_view_of(&ctx->request, r, ctx->server->private_headers,
                         dir->ignored_cookies);
     fill_policy(ctx);
@@ -66,6 +68,18 @@ void etg_cache_key_of(const etg_cache_context *ctx, const char *target,
     etg_cache_key_make(key, scheme_of(r), host_of(r), target,
                        ctx->request.fields, &ctx->server->key_rules,
                        ctx->pool);
+}
+
+/* Private requests never queue with public ones, and a known Vary splits
+ * the queue, so that nobody waits for an answer he may not have. */
+void etg_cache_collapse_key_make(etg_cache_context *ctx)
+{
+    etg_vary_hash vary;
+
+    etg_vary_hash_of(&vary, ctx->found.spec, ctx->request.fields,
+                     &ctx->vary_rules, ctx->pool);
+    etg_response_key(&ctx->collapse_key, &ctx->key.hash,
+                     ctx->request.privacy, &vary);
 }
 
 void etg_cache_origin_of(const etg_cache_context *ctx, const char **scheme,
@@ -92,6 +106,8 @@ static void fill_policy(etg_cache_context *ctx)
     policy->heuristic_fraction = dir->heuristic_fraction;
     policy->heuristic_max = dir->heuristic_max;
     policy->stale_if_error = dir->stale_if_error;
+    policy->stale_while_revalidate = dir->stale_while_revalidate;
+    policy->refreshes_behind = may_refresh_behind(ctx);
     policy->keep = dir->keep;
     policy->max_object = dir->max_object;
     /* What the admin says of a route never speaks for one client's own
@@ -103,6 +119,15 @@ static void fill_policy(etg_cache_context *ctx)
     policy->refused_statuses = dir->refused_statuses;
     policy->allow_reload = dir->allow_reload;
     policy->allow_revalidate = dir->allow_revalidate;
+}
+
+/* A background's request is another's in one thing: it has no certificate. */
+static int may_refresh_behind(const etg_cache_context *ctx)
+{
+    return etg_cache_background_is_on(ctx->runtime) && ctx->errand == NULL
+        && !ctx->observe
+        && !((ctx->request.privacy & ETG_PRIVATE_OTHER)
+             && etg_request_has_certificate(ctx->first));
 }
 
 /* Two virtual hosts that share a store may answer the same Host differently

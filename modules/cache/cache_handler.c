@@ -11,7 +11,7 @@
 #include "modules/cache/cache_handler.h"
 
 #include "lib/precondition.h"
-#include "modules/cache/cache.h"
+#include "modules/cache/cache_background.h"
 #include "modules/cache/cache_cluster.h"
 #include "modules/glue/request_view.h"
 
@@ -29,12 +29,12 @@ static etg_collapse_role join(etg_cache_context *ctx);
 static void look_up(etg_cache_context *ctx, apr_time_t now);
 static int is_usable(const etg_cache_context *ctx);
 static int answer_from_store(etg_cache_context *ctx, request_rec *r);
+static int is_refreshed_behind(const etg_cache_context *ctx);
 static int may_have_body(etg_cache_context *ctx);
 static void forget_stored(etg_cache_context *ctx);
 static int refuse_to_fetch(etg_cache_context *ctx, request_rec *r);
 static int plan_fetch(etg_cache_context *ctx, request_rec *r);
 static int may_collapse(const etg_cache_context *ctx);
-static void make_collapse_key(etg_cache_context *ctx);
 
 int etg_cache_handler(request_rec *r)
 {
@@ -74,8 +74,11 @@ static int handle_known(etg_cache_context *ctx, request_rec *r)
         return DECLINED;
     }
     reason = etg_cache_pass_reason(ctx, r);
-    return reason != NULL ? handle_pass(ctx, r, reason)
-                          : handle_cacheable(ctx, r);
+    if (reason != NULL) {
+        return handle_pass(ctx, r, reason);
+    }
+    return ctx->errand != NULL ? etg_cache_handle_errand(ctx, r)
+                               : handle_cacheable(ctx, r);
 }
 
 /* mod_rewrite in a directory redirects only in its handler: what it leads to
@@ -115,13 +118,17 @@ static int handle_cacheable(etg_cache_context *ctx, request_rec *r)
 
         look_up(ctx, round == 0 ? r->request_time : apr_time_now());
         rv = answer_from_store(ctx, r);
+        if (rv == DECLINED && round == 0) {
+            rv = etg_cache_be_patient(ctx, r);
+            rv = rv == DECLINED ? answer_from_store(ctx, r) : rv;
+        }
         if (rv != DECLINED) {
             return rv;
         }
         if (!may_collapse(ctx) || ctx->ticket.number != 0) {
             break;
         }
-        make_collapse_key(ctx);
+        etg_cache_collapse_key_make(ctx);
         if (etg_collapse_is_uncacheable(ctx->runtime->collapse,
                                         &ctx->collapse_key,
                                         r->request_time)) {
@@ -189,11 +196,15 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
         ctx->status.hit = !ctx->status.collapsed;
         ctx->status.has_ttl = 1;
         ctx->status.ttl = found->reuse.ttl;
+        etg_cache_trace(ctx, found->reuse.verdict == ETG_REUSE_FRESH
+                             ? "fresh" : "stale");
+        if (is_refreshed_behind(ctx)) {
+            ctx->status.detail = found->reuse.reason;
+            etg_cache_refresh_behind(ctx, r);
+        }
         rv = etg_cache_serve(ctx, r);
         if (rv != DECLINED) {
             etg_cache_release(ctx, ETG_COLLAPSE_STORED);
-            etg_cache_trace(ctx, found->reuse.verdict == ETG_REUSE_FRESH
-                                 ? "fresh" : "stale");
             return rv;
         }
         ctx->status.hit = 0;
@@ -209,6 +220,14 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
         return refuse_to_fetch(ctx, r);
     }
     return DECLINED;
+}
+
+static int is_refreshed_behind(const etg_cache_context *ctx)
+{
+    const etg_reuse *reuse = &ctx->found.reuse;
+
+    return reuse->verdict == ETG_REUSE_STALE
+        && !strcmp(reuse->reason, "stale-while-revalidate");
 }
 
 /* A store that could not give the body a moment ago is not waited for again,
@@ -297,16 +316,4 @@ static int may_collapse(const etg_cache_context *ctx)
         ? !ctx->is_head
         : !ctx->is_head
           && apr_table_get(ctx->request.fields, "Range") == NULL;
-}
-
-/* Private requests never queue with public ones, and a known Vary splits
- * the queue, so that nobody waits for an answer he may not have. */
-static void make_collapse_key(etg_cache_context *ctx)
-{
-    etg_vary_hash vary;
-
-    etg_vary_hash_of(&vary, ctx->found.spec, ctx->request.fields,
-                     &ctx->vary_rules, ctx->pool);
-    etg_response_key(&ctx->collapse_key, &ctx->key.hash,
-                     ctx->request.privacy, &vary);
 }

@@ -65,6 +65,14 @@ int etg_cache_is_used(apr_pool_t *ptemp)
     return 0;
 }
 
+int etg_cache_is_configured(const char *directive, apr_pool_t *ptemp)
+{
+    apr_array_header_t *found = apr_array_make(ptemp, 4, sizeof(reach));
+
+    collect(found, ap_conftree, directive, ptemp);
+    return found->nelts > 0;
+}
+
 static void collect(apr_array_header_t *found, const ap_directive_t *node,
                     const char *name, apr_pool_t *p)
 {

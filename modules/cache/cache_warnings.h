@@ -12,4 +12,7 @@ void etg_cache_warn_of_mod_cache(server_rec *s, apr_pool_t *ptemp);
 /* Does the configuration switch the cache on anywhere? */
 int etg_cache_is_used(apr_pool_t *ptemp);
 
+/* Does the configuration name this directive anywhere? */
+int etg_cache_is_configured(const char *directive, apr_pool_t *ptemp);
+
 #endif

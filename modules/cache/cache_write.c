@@ -6,7 +6,7 @@
  * over; its update function runs on the store's thread, with nothing of the
  * request but what was copied into that pool.
  */
-#include "modules/cache/cache.h"
+#include "modules/cache/cache_background.h"
 
 #include "lib/freshness.h"
 #include "lib/invalidation.h"
@@ -82,8 +82,15 @@ apr_status_t etg_cache_write_response(etg_cache_context *ctx,
     c->purged_at = ctx->found.marks.soft_purged_at;
     c->now = final.received_at;
     release_with(ctx, write);
-    return meta->provider->meta_write(meta->instance, write,
-                                      ETG_CACHE_COMMIT_WAIT);
+    rv = meta->provider->meta_write(meta->instance, write,
+                                    ETG_CACHE_COMMIT_WAIT);
+    if (ctx->errand != NULL
+        && (rv == APR_SUCCESS || APR_STATUS_IS_TIMEUP(rv))) {
+        ctx->errand->is_stored = 1;
+        ctx->errand->ttl = etg_lifetime_of(record, &ctx->policy)
+                         - etg_age_of(record, apr_time_now());
+    }
+    return rv;
 }
 
 /* Those who wait for this fetch look up when its write is done, and not

@@ -5,7 +5,7 @@
  * The handler hook is the first of its phase, so look-ups happen after access
  * control and after the admin's rewriting was set up, and before any backend.
  */
-#include "modules/cache/cache.h"
+#include "modules/cache/cache_background.h"
 
 #include "modules/cache/cache_handler.h"
 #include "modules/cache/cache_query.h"
@@ -33,29 +33,38 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog,
                        apr_pool_t *ptemp, server_rec *s)
 {
     (void)plog;
-    (void)ptemp;
     /* The only reliable sign of the dry run: counters in the process pool
      * also claim one when the module comes by a graceful reload. */
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
+    etg_cache_background_prepare(ptemp, s);
     return etg_cache_stores_prepare(pconf, s);
+}
+
+static etg_cache_runtime *runtime_of(server_rec *s)
+{
+    etg_cache_server_conf *conf = ap_get_module_config(s->module_config,
+                                                       &etag_cache_module);
+    return conf->runtime;
 }
 
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     etg_cache_stores_open(pchild, s);
+    etg_cache_background_open(runtime_of(s), pchild, s);
 }
 
 static void register_hooks(apr_pool_t *p)
 {
-    (void)p;
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     /* Before every handler: those of mod_rewrite and mod_dir redirect. */
     ap_hook_handler(etg_cache_handler, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    etg_internal_register(p);
+    etg_cache_background_register();
     etg_cache_save_register();
     etg_cache_raw_expires_register();
     etg_cache_query_register();

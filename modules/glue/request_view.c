@@ -16,7 +16,6 @@
 
 static unsigned privacy_of(request_rec *r, const apr_array_header_t *fields,
                            const apr_array_header_t *ignored_cookies);
-static int has_client_certificate(request_rec *r);
 static void add_languages(apr_table_t *fields, request_rec *r);
 
 request_rec *etg_first_request(request_rec *r)
@@ -64,13 +63,13 @@ static unsigned privacy_of(request_rec *r, const apr_array_header_t *fields,
     /* A user that httpd itself authenticated by the Authorization field adds
      * nothing to that field; one known by other means does. */
     if ((r->user != NULL && !(privacy & ETG_PRIVATE_AUTHORIZATION))
-        || has_client_certificate(r)) {
+        || etg_request_has_certificate(r)) {
         privacy |= ETG_PRIVATE_OTHER;
     }
     return privacy;
 }
 
-static int has_client_certificate(request_rec *r)
+int etg_request_has_certificate(request_rec *r)
 {
     const char *verified;
 

@@ -23,6 +23,9 @@ void etg_request_view_of(etg_request_view *view, request_rec *r,
  * Content-Language from the request_rec. A new table in r->pool. */
 apr_table_t *etg_response_fields_of(request_rec *r);
 
+/* Has its client shown a certificate? */
+int etg_request_has_certificate(request_rec *r);
+
 /* Does the request have a body? */
 int etg_request_has_body(request_rec *r);
 
