@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers that `hit` compares: each writes its configuration into a folder
+"""The servers that `hit` and `refresh` compare: each writes its configuration into a folder
 of its own, listens on two free ports of 127.0.0.1 (plain, TLS), runs on one
 core, and is ended by pid. `processes()` is what its CPU time is summed over."""
 import http.client
@@ -12,7 +12,8 @@ import subprocess
 import time
 
 DEBIAN_MODULES = "/usr/lib/apache2/modules"
-DEFLATE_CONF = "/etc/apache2/mods-available/deflate.conf"
+# (Debian's deflate.conf leaves JSON alone.)
+DEFLATE_TYPES = "AddOutputFilterByType DEFLATE text/html application/json"
 PATIENCE = 15
 
 
@@ -171,6 +172,7 @@ class Httpd(Server):
     kept-alive connections; proxying and access control as a site has them."""
     modules = ()
     extra = ""
+    threads = 64            # per child
     deflate = False
 
     def own_modules(self):
@@ -184,8 +186,6 @@ class Httpd(Server):
         modules = ["mpm_event", "authz_core", "authz_host", "mime", "proxy",
                    "proxy_http", "socache_shmcb", "ssl"]
         if self.deflate:
-            if not os.path.exists(DEFLATE_CONF):
-                raise Unavailable("no %s" % DEFLATE_CONF)
             modules += ["filter", "deflate"]
         modules += self.modules
         loads = ["LoadModule %s_module %s/mod_%s.so"
@@ -194,11 +194,12 @@ class Httpd(Server):
                   for pair in self.own_modules()]
         account = ("User www-data\nGroup www-data" if os.geteuid() == 0
                    else "")
-        deflate = "Include " + DEFLATE_CONF if self.deflate else ""
+        deflate = DEFLATE_TYPES if self.deflate else ""
         path = self.write("httpd.conf", CONFIG_HTTPD.format(
             loads="\n".join(loads), folder=self.folder, account=account,
             port=self.port, tls_port=self.tls_port, deflate=deflate,
             certificate=self.world.certificate, key=self.world.key,
+            threads=self.threads, workers=2 * self.threads,
             backend=self.world.backend_port, own=self.own_config()))
         self.write("mime.types", "application/json json\n")
         return [httpd, "-f", path, "-DFOREGROUND"]
@@ -218,11 +219,11 @@ LogLevel warn
 TypesConfig {folder}/mime.types
 StartServers 2
 ServerLimit 2
-ThreadLimit 64
-ThreadsPerChild 64
-MaxRequestWorkers 128
+ThreadLimit {threads}
+ThreadsPerChild {threads}
+MaxRequestWorkers {workers}
 MinSpareThreads 1
-MaxSpareThreads 128
+MaxSpareThreads {workers}
 AsyncRequestWorkerFactor 16
 MaxConnectionsPerChild 0
 KeepAlive On
@@ -269,6 +270,7 @@ class ConstantDeflate(Constant):
 class Etagere(Httpd):
     name = "etagere"
     stores = ("etag_store_local",)
+    compress = "Off"        # the clients of `hit` take identity
 
     def own_modules(self):
         found = []
@@ -286,8 +288,15 @@ class Etagere(Httpd):
     def own_config(self):
         return ("ETagCache On\n"
                 "ETagCacheMetaStore %s\n"
+                "ETagCacheCompress %s\n"
                 'ETagCacheOverride "public, max-age=86400"\n'
-                % self.store_uri())
+                % (self.store_uri(), self.compress))
+
+
+class EtagereGzip(Etagere):
+    """Stored gzip-coded: sent as it is, or inflated."""
+    name = "etagere+gzip"
+    compress = "gzip:6"
 
 
 class EtagereDeflate(Etagere):
@@ -429,13 +438,15 @@ class EtagereTiers(EtagereMemcached):
 
 class Nginx(Server):
     name = "nginx"
+    own = ""                # more for the location
 
     def command(self):
         account = "user www-data;" if os.geteuid() == 0 else ""
         path = self.write("nginx.conf", CONFIG_NGINX.format(
             account=account, folder=self.folder, port=self.port,
             tls_port=self.tls_port, certificate=self.world.certificate,
-            key=self.world.key, backend=self.world.backend_port))
+            key=self.world.key, backend=self.world.backend_port,
+            own=self.own))
         return [needed("nginx"), "-p", self.folder, "-c", path,
                 "-e", os.path.join(self.folder, "error.log")]
 
@@ -467,6 +478,7 @@ http {{
         location / {{
             proxy_pass http://127.0.0.1:{backend};
             proxy_cache hit;
+            {own}
         }}
     }}
 }}
@@ -476,10 +488,11 @@ http {{
 class Varnish(Server):
     name = "varnish"
     tls = False
+    own = ""                # more VCL
 
     def command(self):
         path = self.write("hit.vcl", CONFIG_VARNISH.format(
-            backend=self.world.backend_port))
+            backend=self.world.backend_port, own=self.own))
         return [needed("varnishd"), "-F", "-j", "none", "-n", self.folder,
                 "-a", "127.0.0.1:%d" % self.port, "-T", "none", "-f", path,
                 "-s", "malloc,128m", "-p", "thread_pool_max=300",
@@ -489,9 +502,11 @@ class Varnish(Server):
 CONFIG_VARNISH = """
 vcl 4.1;
 backend default {{ .host = "127.0.0.1"; .port = "{backend}"; }}
+{own}
 """
 
 ALL = (Constant, Etagere, ConstantDeflate, EtagereDeflate, CacheSocache,
        CacheDisk, Nginx, Varnish)
+COMPRESSED = (Constant, ConstantDeflate, Etagere, EtagereDeflate, EtagereGzip)
 OVER_MEMCACHED = (CacheSocacheMemcache, EtagereMemcached,
                   EtagereMemcachedSocket, EtagereTiers)
