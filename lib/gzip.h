@@ -21,7 +21,7 @@ typedef struct etg_deflater etg_deflater;
 typedef struct etg_inflater etg_inflater;
 
 /* `level` 1 to 9. The header has no name and no time: equal input gives equal
- * bytes with one zlib. APR_ENOMEM. */
+ * bytes with one zlib, in whatever pieces it comes. APR_ENOMEM. */
 apr_status_t etg_deflater_begin(etg_deflater **deflater, int level,
                                 etg_gzip_sink *sink, void *baton,
                                 apr_pool_t *p);
@@ -38,7 +38,8 @@ apr_status_t etg_inflater_begin(etg_inflater **inflater, apr_uint64_t limit,
                                 etg_gzip_sink *sink, void *baton,
                                 apr_pool_t *p);
 /* APR_EINVAL: not gzip, or damaged (checksum and length are checked).
- * Several members one after the other are one body (RFC 1952 §2.2). */
+ * Several members one after the other are one body (RFC 1952 §2.2); anything
+ * else behind a member, zeros too, is damage. */
 apr_status_t etg_inflater_add(etg_inflater *inflater, const void *data,
                               apr_size_t length);
 /* APR_EOF: the input ended within a member. Frees zlib's memory. */

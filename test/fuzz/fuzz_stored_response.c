@@ -21,6 +21,9 @@ static void check(const etg_stored_response *response)
     FUZZ_CHECK(strlen(response->key) == response->key_length);
     FUZZ_CHECK(response->status >= 100 && response->status <= 999);
     FUZZ_CHECK(is_text(response->status_line));
+    FUZZ_CHECK(response->coding == ETG_CODING_GZIP
+               || (response->plain_length == 0 && !response->is_coded_here));
+    FUZZ_CHECK(response->has_body || response->coding == ETG_CODING_IDENTITY);
     FUZZ_CHECK(response->etag == NULL || is_text(response->etag));
     for (i = 0; i < response->field_count; i++) {
         FUZZ_CHECK(etg_is_token(etg_bytes_of(response->fields[i].name)));
@@ -45,6 +48,9 @@ static void check_again(const etg_stored_response *once, apr_pool_t *p)
     FUZZ_CHECK(once->received_at == twice.received_at);
     FUZZ_CHECK(once->requested_at == twice.requested_at);
     FUZZ_CHECK(once->body_length == twice.body_length);
+    FUZZ_CHECK(once->coding == twice.coding);
+    FUZZ_CHECK(once->is_coded_here == twice.is_coded_here);
+    FUZZ_CHECK(once->plain_length == twice.plain_length);
     FUZZ_CHECK(memcmp(&once->freshness, &twice.freshness,
                       sizeof(twice.freshness)) == 0);
     FUZZ_CHECK(memcmp(&once->vary, &twice.vary, sizeof(twice.vary)) == 0);

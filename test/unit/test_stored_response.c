@@ -111,6 +111,33 @@ START_TEST(test_numbers_at_their_limits_come_back)
 }
 END_TEST
 
+START_TEST(test_a_coded_response_comes_back_with_its_plain_length)
+{
+    static const apr_uint64_t lengths[] = { 0, 1, 860, 43008, 3072 * 1032 };
+    unsigned i;
+
+    for (i = 0; i < 2 * ROWS(lengths); i++) {
+        etg_stored_response response = coded_response();
+        etg_stored_response back;
+
+        response.is_coded_here = i % 2;
+        response.plain_length = lengths[i / 2];
+        response.freshness.flags |= ETG_FRESH_PREFETCHED;
+        back = there_and_back(&response);
+        assert_same(&response, &back);
+    }
+}
+END_TEST
+
+START_TEST(test_a_plain_response_takes_no_room_for_codings)
+{
+    etg_stored_response plain = usual_response();
+    etg_stored_response coded = coded_response();
+
+    ck_assert_uint_le(packed(&coded).length, packed(&plain).length + 3);
+}
+END_TEST
+
 START_TEST(test_an_unusual_status_line_is_kept)
 {
     static const struct {
@@ -262,6 +289,9 @@ int main(void)
     tcase_add_test(cases, test_a_usual_response_takes_little_room);
     tcase_add_test(cases, test_a_response_without_anything_comes_back);
     tcase_add_test(cases, test_numbers_at_their_limits_come_back);
+    tcase_add_test(cases,
+                   test_a_coded_response_comes_back_with_its_plain_length);
+    tcase_add_test(cases, test_a_plain_response_takes_no_room_for_codings);
     tcase_add_test(cases, test_an_unusual_status_line_is_kept);
     tcase_add_test(cases, test_a_vary_hash_is_kept);
     tcase_add_test(cases, test_every_spelling_of_a_name_is_kept);

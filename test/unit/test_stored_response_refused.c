@@ -112,6 +112,106 @@ START_TEST(test_a_bad_status_or_validator_is_not_stored)
 }
 END_TEST
 
+/* A coded response with one thing that does not go with the others. */
+static etg_stored_response impossible(unsigned n)
+{
+    static const etg_field coded = { "content-encoding", "gzip" };
+    etg_stored_response response = n < 2 ? usual_response()
+                                         : coded_response();
+
+    switch (n) {
+    case 0: response.plain_length = 1; break;
+    case 1: response.is_coded_here = 1; break;
+    case 2: response.coding = (etg_coding)2; break;
+    case 3: response.has_body = 0; break;
+    case 4: response.body_length = 19; response.plain_length = 0; break;
+    case 5: response.plain_length = 3073 * 1032; break;
+    case 6: response.plain_length = APR_UINT64_MAX; break;
+    default: set_fields(&response, &coded, 1); break;
+    }
+    return response;
+}
+
+START_TEST(test_a_coding_that_cannot_be_is_not_stored)
+{
+    unsigned i;
+
+    for (i = 0; i < 8; i++) {
+        etg_stored_response response = impossible(i);
+        etg_bytes record = { NULL, 0 };
+
+        ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                         APR_EINVAL);
+        ck_assert_ptr_null(record.data);
+    }
+}
+END_TEST
+
+/* A record that says GZIP of `status_bits` and whatever behind the body. */
+static etg_bytes made_up(apr_uint64_t bits, int has_body,
+                         apr_uint64_t body_length, apr_uint64_t plain_length)
+{
+    etg_record_writer writer;
+    etg_bytes record;
+    etg_entity_id entity;
+    unsigned i;
+
+    memset(&entity, 1, sizeof(entity));
+    etg_record_begin(&writer, ETG_RECORD_RESPONSE,
+                     ETG_STORED_RESPONSE_VERSION, 512, pool);
+    etg_record_put_number(&writer, 0);
+    etg_record_put_number(&writer, 200 << 5 | bits);
+    for (i = 0; i < 8; i++) {
+        /* Times, flags and intervals, as short as they can be. */
+        etg_record_put_number(&writer, 0);
+    }
+    if (has_body) {
+        etg_record_put_bytes(&writer, entity.bytes, sizeof(entity.bytes));
+        etg_record_put_number(&writer, body_length);
+        if (bits & 8) {
+            etg_record_put_number(&writer, plain_length);
+        }
+    }
+    etg_record_put_text(&writer, "k", 1);
+    for (i = 0; i < 4; i++) {
+        etg_record_put_number(&writer, 0);
+    }
+    ck_assert_int_eq(etg_record_end(&writer, &record), APR_SUCCESS);
+    return record;
+}
+
+START_TEST(test_a_made_up_coding_is_refused)
+{
+    /* 1: a body, 8: gzip, 16: by us */
+    ck_assert(parses(made_up(0, 0, 0, 0)));
+    ck_assert(parses(made_up(1, 1, 100, 0)));
+    ck_assert(parses(made_up(1 | 8, 1, 100, 860)));
+    ck_assert(parses(made_up(1 | 8 | 16, 1, 100, 860)));
+    ck_assert(!parses(made_up(1 | 16, 1, 100, 0)));
+    ck_assert(!parses(made_up(16, 0, 0, 0)));
+    ck_assert(!parses(made_up(8, 0, 0, 0)));
+    ck_assert(!parses(made_up(8 | 16, 0, 0, 0)));
+    ck_assert(!parses(made_up(1 | 8 | 16, 1, 19, 0)));
+    ck_assert(!parses(made_up(1 | 8 | 16, 1, 100, 101 * 1032)));
+    ck_assert(!parses(made_up(1 | 8, 1, 100, APR_UINT64_MAX)));
+}
+END_TEST
+
+START_TEST(test_a_record_of_the_first_version_does_not_parse)
+{
+    etg_record_writer writer;
+    etg_stored_response response = usual_response();
+    etg_bytes record = packed(&response);
+    etg_bytes older;
+
+    etg_record_begin(&writer, ETG_RECORD_RESPONSE, 1, 512, pool);
+    etg_record_put_bytes(&writer, record.data + 6, record.length - 14);
+    ck_assert_int_eq(etg_record_end(&writer, &older), APR_SUCCESS);
+    ck_assert_uint_eq(older.length, record.length);
+    ck_assert(!parses(older));
+}
+END_TEST
+
 static char *filled(apr_size_t length)
 {
     char *text = apr_palloc(pool, length + 1);
@@ -160,7 +260,7 @@ END_TEST
 
 START_TEST(test_no_part_of_a_record_parses)
 {
-    etg_stored_response response = usual_response();
+    etg_stored_response response = coded_response();
     etg_bytes record = packed(&response);
     apr_size_t length;
 
@@ -181,7 +281,7 @@ END_TEST
 
 START_TEST(test_no_bit_can_flip_unseen)
 {
-    etg_stored_response response = usual_response();
+    etg_stored_response response = coded_response();
     etg_bytes record = packed(&response);
     unsigned char *copy = apr_pmemdup(pool, record.data, record.length);
     apr_size_t bit;
@@ -273,7 +373,7 @@ END_TEST
 
 START_TEST(test_damaged_records_neither_crash_nor_parse)
 {
-    etg_stored_response response = usual_response();
+    etg_stored_response response = coded_response();
     etg_bytes record = packed(&response);
     unsigned char *copy = malloc(record.length);
     apr_uint32_t state = 2509;
@@ -294,7 +394,7 @@ END_TEST
 
 START_TEST(test_made_up_records_are_refused_or_can_be_stored_again)
 {
-    etg_stored_response response = usual_response();
+    etg_stored_response response = coded_response();
     etg_bytes record = packed(&response);
     apr_uint32_t state = 42;
     apr_pool_t *whole = pool;
@@ -343,6 +443,9 @@ int main(void)
     tcase_add_test(cases, test_times_out_of_all_proportion_are_not_stored);
     tcase_add_test(cases, test_what_is_no_field_is_not_stored);
     tcase_add_test(cases, test_a_bad_status_or_validator_is_not_stored);
+    tcase_add_test(cases, test_a_coding_that_cannot_be_is_not_stored);
+    tcase_add_test(cases, test_a_made_up_coding_is_refused);
+    tcase_add_test(cases, test_a_record_of_the_first_version_does_not_parse);
     tcase_add_test(cases, test_the_limits_of_the_format_are_kept);
     tcase_add_test(cases, test_no_part_of_a_record_parses);
     tcase_add_test(cases, test_no_bit_can_flip_unseen);

@@ -222,6 +222,58 @@ START_TEST(a_head_agrees_unless_it_names_another_validator_or_length)
 }
 END_TEST
 
+START_TEST(a_head_agrees_with_the_length_of_the_form_it_speaks_of)
+{
+    static const struct {
+        int is_coded_here;
+        const char *head;
+        int agrees;
+    } cases[] = {
+        { 1, "", 1 },
+        { 1, "Content-Length: 420", 1 },
+        { 1, "Content-Length: 420\nContent-Encoding: identity", 1 },
+        { 1, "Content-Length: 42", 0 },
+        { 1, "Content-Length: 42\nContent-Encoding: gzip", 0 },
+        { 1, "Content-Length: 420\nContent-Encoding: gzip", 0 },
+        { 0, "Content-Length: 42\nContent-Encoding: gzip", 1 },
+        { 0, "Content-Length: 42\nContent-Encoding: X-Gzip", 1 },
+        { 0, "Content-Length: 420", 1 },
+        { 0, "Content-Length: 42", 0 },
+        { 0, "Content-Length: 420\nContent-Encoding: gzip", 0 },
+        { 0, "Content-Length: 42\nContent-Encoding: br", 0 },
+    };
+
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        etg_stored_response stored = stored_with("");
+
+        stored.body_length = 42;
+        stored.coding = ETG_CODING_GZIP;
+        stored.is_coded_here = cases[i].is_coded_here;
+        stored.plain_length = 420;
+        ck_assert_msg(etg_head_agrees(&stored, fields_of(cases[i].head))
+                      == cases[i].agrees, "case %u", i);
+    }
+}
+END_TEST
+
+START_TEST(a_coding_that_is_stored_opaque_stays_a_variant_when_validated)
+{
+    etg_stored_response stored
+        = stored_with("Content-Type: text/plain\nContent-Encoding: gzip\n"
+                      "Vary: Accept-Encoding");
+    etg_request_view request = request_of("GET", "");
+    etg_response_view fresh = response_of(304, "Cache-Control: max-age=60");
+    etg_policy policy = plain_policy();
+    etg_storable decision;
+
+    policy.undoes_gzip = 1;
+    etg_validation_decide(&decision, &stored, &request, &fresh,
+                          etg_validation_update(&stored, fresh.fields, pool),
+                          &policy, pool);
+    ck_assert_str_eq(decision.vary, "accept-encoding");
+}
+END_TEST
+
 /* A validation in the words of a case: what is stored, the 304, the route. */
 typedef struct renewal_case {
     const char *stored;
@@ -388,6 +440,8 @@ int main(void)
         a_304_speaks_of_what_its_validators_name,
         new_fields_replace_all_stored_of_their_name_but_for_a_few,
         a_head_agrees_unless_it_names_another_validator_or_length,
+        a_head_agrees_with_the_length_of_the_form_it_speaks_of,
+        a_coding_that_is_stored_opaque_stays_a_variant_when_validated,
         a_304_renews_freshness_by_what_it_says,
         what_the_record_lost_or_never_was_said_does_not_mislead,
         a_renewed_response_is_still_closed_to_who_may_not_have_it,

@@ -51,6 +51,17 @@ static inline etg_stored_response usual_response(void)
     return response;
 }
 
+/* The same, coded by us. */
+static inline etg_stored_response coded_response(void)
+{
+    etg_stored_response response = usual_response();
+
+    response.coding = ETG_CODING_GZIP;
+    response.is_coded_here = 1;
+    response.plain_length = 43008;
+    return response;
+}
+
 /* Other fields, none of them a validator. */
 static inline void set_fields(etg_stored_response *response,
                               const etg_field *fields, unsigned count)
@@ -97,6 +108,9 @@ static inline void assert_same(const etg_stored_response *one,
     ck_assert_int_eq(one->has_body, other->has_body);
     ck_assert_mem_eq(&one->entity, &other->entity, sizeof(one->entity));
     ck_assert_uint_eq(one->body_length, other->body_length);
+    ck_assert_int_eq(one->coding, other->coding);
+    ck_assert_int_eq(one->is_coded_here, other->is_coded_here);
+    ck_assert_uint_eq(one->plain_length, other->plain_length);
     ck_assert_uint_eq(one->field_count, other->field_count);
     for (i = 0; i < one->field_count; i++) {
         ck_assert_str_eq(one->fields[i].name, other->fields[i].name);
