@@ -36,6 +36,7 @@ CODINGS = {
     "identity-refused": ("identity;q=0", None),
     "gzip-or-none": ("gzip, identity;q=0", GZIP),
     "identity": ("identity", PLAIN),
+    "identity-preferred": ("gzip;q=0.5, identity", PLAIN),
     "br": ("br", PLAIN),
     "x-gzip": ("x-gzip", GZIP),
     "deflate": ("deflate", PLAIN),
@@ -323,8 +324,9 @@ def renew(httpd, backend, path, origin):
     """The old version's tags, when the backend has a new one."""
     origin.age = "1200"
     stored(httpd, backend, path)
-    old = [response.get("ETag") for response in ask_both(httpd, path)
-           if "ETag" in response]
+    # Without a validator each answer would be a new one of the backend's.
+    old = [] if origin.validator == "none" else [
+        response.get("ETag") for response in ask_both(httpd, path)]
     origin.version += 1
     origin.age = None
     stored(httpd, backend, path)
@@ -403,9 +405,10 @@ def test_matrix_100_every_client_gets_what_it_holds_and_takes(
     judge_state(state, backend, path, len(rules))
 
 
-@pytest.mark.parametrize("validator", ["strong", "weak", "both"])
-@pytest.mark.parametrize("suffix", [
-    ";etg-gzip-0123456789abcdef", ";etg-gzip", ";etg-plain", "-gzip", ""])
+@pytest.mark.parametrize("validator, suffix", [
+    (validator, suffix) for validator in ("strong", "weak", "both")
+    for suffix in (";etg-gzip" if validator == "weak" else
+                   ";etg-gzip-0123456789abcdef", ";etg-plain", "-gzip", "")])
 def test_matrix_110_a_cold_cache_knows_the_tags_it_gave(
         httpd, backend, path, validator, suffix):
     """A client comes back after the entry has gone."""
@@ -501,7 +504,8 @@ def test_matrix_140_bodies_of_every_size(httpd, backend, path, size,
     assert coded.hit and plain.hit and head.hit
     assert plain.body == body and plain.get("ETag") == '"v1"'
     assert plain.get("Content-Length") == str(size)
-    assert head.get("Content-Length") == str(size)
+    # httpd itself leaves out a length of 0 here.
+    assert head.get("Content-Length") == (str(size) if size else None)
     assert coded.get("Content-Length") == str(len(coded.body))
     if SIZES[size] == GZIP:
         assert coded.get("Content-Encoding") == "gzip"
