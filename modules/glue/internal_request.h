@@ -13,6 +13,15 @@
  * what is open to local requests is not open to it. The scheme is the ask's,
  * for ap_ssl_conn_is_ssl as well; it has no client certificate.
  *
+ * Ends. At its limit a request is cut: at once where it reads an HTTP
+ * backend's response or hands on a byte of its own; a backend that is being
+ * connected to, or asked by FastCGI or another protocol without mod_proxy's
+ * create_req hook, holds it up to connectiontimeout and ProxyTimeout; what
+ * waits in a module (a follower in our own cache) is that module's business.
+ *
+ * Known limits: SSLRequireSSL and Require ssl look at mod_ssl's connection,
+ * which there is none of, so they refuse it.
+ *
  * Needs a threaded MPM: prefork's mod_proxy shares one connection per worker
  * without a lock.
  */
@@ -67,7 +76,8 @@ typedef struct etg_internal_answer {
 void etg_internal_register(apr_pool_t *p);
 
 /* child_init: APR_ENOTIMPL if the MPM has no threads. A cleanup on pchild is
- * etg_internal_stop. */
+ * etg_internal_stop; it runs before that of workers that were created before
+ * this: create them first, or they wait for requests that nobody cuts. */
 apr_status_t etg_internal_create(etg_internal **internal, server_rec *s,
                                  apr_pool_t *pchild);
 
