@@ -31,6 +31,7 @@ static etg_bytes without_digits(etg_bytes opaque);
 static int same_base(const etg_entity_tag *member, etg_bytes base);
 static const char *find_match(etg_bytes list, const char *etag,
                               apr_pool_t *p);
+static const char *opaque(const char *tag);
 static const char *map_list_back(const char *list, apr_pool_t *p);
 static int list_has_ours(const char *list);
 
@@ -88,10 +89,16 @@ etg_precondition etg_coded_precondition_decide(
     }
     found = find_match(etg_bytes_of(list), etag, p);
     if (found != NULL) {
-        *matched = strcmp(found, etag) != 0 ? found : NULL;
+        *matched = strcmp(opaque(found), opaque(etag)) != 0 ? found : NULL;
         return ETG_PRECONDITION_NOT_MODIFIED;
     }
     return decision;
+}
+
+/* A tag held weakly that is ours otherwise is answered as any server does. */
+static const char *opaque(const char *tag)
+{
+    return strncmp(tag, "W/", 2) == 0 ? tag + 2 : tag;
 }
 
 apr_table_t *etg_coded_tags_map_back(const apr_table_t *request_fields,

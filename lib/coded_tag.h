@@ -44,8 +44,8 @@ int etg_coded_tag_strip(etg_bytes tag, apr_pool_t *p, const char **own);
  * "-br") if they stand on exactly this tag. If-Match compares strongly, so
  * a client that holds the other coding is told 412. *matched: on a 304 by
  * If-None-Match, the member that matched, in `p`, to be sent back as ETag if
- * it is not `etag` itself (RFC 9111 §4.3.4: the client picks what it updates
- * by it); else NULL. */
+ * it is not `etag` itself but for weakness (RFC 9111 §4.3.4: the client picks
+ * what it updates by it); else NULL. */
 etg_precondition etg_coded_precondition_decide(
     const apr_table_t *request_fields, int status, const char *etag,
     const char *last_modified, apr_time_t now, apr_pool_t *p,

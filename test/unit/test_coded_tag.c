@@ -166,7 +166,8 @@ START_TEST(any_form_of_a_tag_gets_its_304)
 
     for (unsigned i = 0; i < ROWS(sent); i++) {
         for (unsigned j = 0; j < ROWS(forms); j++) {
-            int same = strcmp(sent[i], forms[j]) == 0;
+            int same = strcmp(strchr(sent[i], '"'),
+                              strchr(forms[j], '"')) == 0;
             tag_case held = {
                 apr_pstrcat(pool, "If-None-Match: \"b\", ", forms[j], NULL),
                 sent[i], NOT_MODIFIED, same ? NULL : forms[j]
