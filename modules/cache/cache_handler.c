@@ -13,6 +13,7 @@
 #include "lib/precondition.h"
 #include "modules/cache/cache_background.h"
 #include "modules/cache/cache_cluster.h"
+#include "modules/cache/cache_refresh_ahead.h"
 #include "modules/glue/request_view.h"
 
 /* Looking up, waiting for another's fetch and looking up again has an end. */
@@ -202,6 +203,7 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
             ctx->status.detail = found->reuse.reason;
             etg_cache_refresh_behind(ctx, r);
         }
+        etg_cache_refresh_ahead(ctx, r);
         rv = etg_cache_serve(ctx, r);
         if (rv != DECLINED) {
             etg_cache_release(ctx, ETG_COLLAPSE_STORED);

@@ -44,7 +44,6 @@ typedef struct warm_job {
 } warm_job;
 
 static int watch(etg_cache_warm *warm, apr_pool_t *pconf);
-static void say_off(server_rec *s, const char *why);
 static apr_status_t tick(int state, void *baton, apr_pool_t *ptemp);
 static int holds(etg_cache_warm *warm);
 static void let_go(etg_cache_warm *warm);
@@ -70,7 +69,6 @@ void etg_cache_warm_prepare(apr_pool_t *pconf, server_rec *s)
         s->module_config, &etag_cache_module);
     etg_cache_warm *warm = apr_pcalloc(pconf, sizeof(*warm));
     int threads = AP_MPMQ_NOT_SUPPORTED;
-    apr_status_t rv;
 
     warm->runtime = conf->runtime;
     warm->main = s;
@@ -79,17 +77,17 @@ void etg_cache_warm_prepare(apr_pool_t *pconf, server_rec *s)
         return;
     }
     ap_mpm_query(AP_MPMQ_IS_THREADED, &threads);
-    if (threads == AP_MPMQ_NOT_SUPPORTED) {
-        say_off(s, "the MPM has no threads");
+    /* Without threads etg_cache_background_prepare has said so, without a
+     * mutex httpd has. */
+    if (threads == AP_MPMQ_NOT_SUPPORTED
+        || ap_proc_mutex_create(&warm->mutex, NULL, MUTEX_TYPE, NULL, s,
+                                pconf, 0) != APR_SUCCESS) {
         return;
     }
-    rv = ap_proc_mutex_create(&warm->mutex, NULL, MUTEX_TYPE, NULL, s, pconf,
-                              0);
-    if (rv != APR_SUCCESS) {
-        return;                      /* it has said why */
-    }
     if (!watch(warm, pconf)) {
-        say_off(s, "mod_watchdog is not loaded");
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     ETGLOGNO(0165) "ETagCacheRefresh: nothing is fetched on "
+                     "schedule, since mod_watchdog is not loaded");
         return;
     }
     conf->runtime->warm = warm;
@@ -108,13 +106,6 @@ static int watch(etg_cache_warm *warm, apr_pool_t *pconf)
     return get_instance != NULL && register_callback != NULL
         && get_instance(&watchdog, WATCHDOG_NAME, 0, 0, pconf) == APR_SUCCESS
         && register_callback(watchdog, TICK, warm, tick) == APR_SUCCESS;
-}
-
-static void say_off(server_rec *s, const char *why)
-{
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                 ETGLOGNO(0165) "ETagCacheRefresh: nothing is fetched on "
-                 "schedule, since %s", why);
 }
 
 /* The watchdog's thread may tick before this. */
@@ -261,14 +252,18 @@ static void conclude(etg_cache_warm_url *url, apr_time_t began,
                                                            APR_UINT32_MAX));
 }
 
-/* Who else fetches it, or a backend that fails, is no answer; any other answer
- * that leaves nothing fresh in the cache is worth a word. */
+/* A backend that fails is no answer, nor is that another one fetches it, or
+ * that this cannot be stored for the time being: it is asked for again soon.
+ * Any other answer that leaves nothing in the cache is worth a word. */
 static etg_refresh_outcome judge(etg_cache_warm_url *url, apr_status_t rv,
                                  const etg_cache_errand *errand,
                                  const etg_internal_answer *answer)
 {
     if (errand->is_stored) {
         return ETG_REFRESH_STORED;
+    }
+    if (!errand->was_fetched && answer->status == HTTP_NO_CONTENT) {
+        return ETG_REFRESH_FAILED;
     }
     if (rv != APR_SUCCESS || !answer->is_whole || answer->status == 0
         || answer->status >= 500) {

@@ -11,6 +11,7 @@
 #include "modules/cache/cache_query.h"
 #include "modules/cache/cache_raw_expires.h"
 #include "modules/cache/cache_tags.h"
+#include "modules/cache/cache_warm.h"
 #include "modules/cache/cache_warnings.h"
 
 static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
@@ -18,7 +19,7 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     (void)plog;
     (void)ptemp;
     ap_method_register(pconf, "PURGE");
-    return OK;
+    return etg_cache_warm_register(pconf);
 }
 
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog,
@@ -39,6 +40,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog,
         return OK;
     }
     etg_cache_background_prepare(ptemp, s);
+    etg_cache_warm_prepare(pconf, s);
     return etg_cache_stores_prepare(pconf, s);
 }
 
@@ -53,6 +55,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     etg_cache_stores_open(pchild, s);
     etg_cache_background_open(runtime_of(s), pchild, s);
+    etg_cache_warm_open(pchild, s);
 }
 
 static void register_hooks(apr_pool_t *p)
