@@ -65,6 +65,7 @@ typedef struct etg_cache_runtime {
     struct etg_workers *workers;  /* child: the background's, or NULL */
     struct etg_internal *internal;/* child: what asks for it */
     struct etg_hit_table *hits;   /* child: view of the counts, or NULL */
+    struct etg_prefetch_ledger *ledger; /* child: likewise, or NULL */
     struct etg_cache_warm *warm;  /* what is fetched on schedule, or NULL */
 } etg_cache_runtime;
 

@@ -10,6 +10,7 @@
 #include "lib/cache_control.h"
 #include "lib/field_list.h"
 #include "lib/refresh_schedule.h"
+#include "modules/cache/cache_prefetch.h"
 
 #define EVERYWHERE (RSRC_CONF | ACCESS_CONF)
 #define MAX_VARIANTS_LIMIT 1000
@@ -90,12 +91,14 @@ const command_rec etg_cache_commands[] = {
                      RSRC_CONF, "A URL that is fetched on schedule: url "
                      "every=30s [jitter=2s]"),
     AP_INIT_TAKE1("ETagCachePrefetch", etg_option_set,
-                  ETG_TEXT(etg_cache_dir_conf, prefetch, .word = "Off"),
+                  ETG_TEXT(etg_cache_dir_conf, prefetch, .word = "Off",
+                           .check = etg_cache_prefetch_check),
                   EVERYWHERE, "Where the next page is named: Off, link, "
                   "json:pointer or query:parameter"),
     AP_INIT_ITERATE("ETagCachePrefetchAllow", etg_option_set,
                     ETG_STRINGS(etg_cache_dir_conf, prefetch_allow,
-                                .word = "none"),
+                                .word = "none",
+                                .check = etg_cache_prefetch_check_prefix),
                     EVERYWHERE, "Path prefixes that may be prefetched"),
     AP_INIT_RAW_ARGS("ETagCacheBackground", etg_option_set,
                      ETG_TEXT(etg_cache_server_conf, background,

@@ -14,6 +14,7 @@
 #include "modules/cache/cache_background.h"
 #include "modules/cache/cache_cluster.h"
 #include "modules/cache/cache_refresh_ahead.h"
+#include "modules/cache/cache_prefetch.h"
 #include "modules/glue/request_view.h"
 
 /* Looking up, waiting for another's fetch and looking up again has an end. */
@@ -69,6 +70,7 @@ static int handle_first(request_rec *r, const etg_cache_dir_conf *dir)
 static int handle_known(etg_cache_context *ctx, request_rec *r)
 {
     const char *reason;
+    int rv;
 
     ctx->deferred = will_be_redirected(r);
     if (ctx->deferred) {
@@ -78,8 +80,12 @@ static int handle_known(etg_cache_context *ctx, request_rec *r)
     if (reason != NULL) {
         return handle_pass(ctx, r, reason);
     }
-    return ctx->errand != NULL ? etg_cache_handle_errand(ctx, r)
-                               : handle_cacheable(ctx, r);
+    if (ctx->errand != NULL) {
+        return etg_cache_handle_errand(ctx, r);
+    }
+    rv = handle_cacheable(ctx, r);
+    etg_cache_prefetch_after(ctx, r);
+    return rv;
 }
 
 /* mod_rewrite in a directory redirects only in its handler: what it leads to

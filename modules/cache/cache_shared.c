@@ -8,6 +8,7 @@
 #include <apr_shm.h>
 
 #include "lib/hit_table.h"
+#include "lib/prefetch_ledger.h"
 
 /* Fetches at once (64 bytes each) and uncacheable keys remembered (16 bytes):
  * 1.5 MB of shared memory. */
@@ -15,6 +16,8 @@
 #define COLLAPSE_REMEMBERED 65536
 /* Responses whose hits are counted: 128 KB. */
 #define HIT_SLOTS 16384
+/* Prefetched responses that nobody has asked for yet: 64 KB. */
+#define LEDGER_PLACES 4096
 
 typedef struct shared_table {
     const char *name;
@@ -33,6 +36,10 @@ static apr_size_t size_hits(void);
 static apr_status_t format_hits(void *memory, apr_size_t size);
 static apr_status_t attach_hits(etg_cache_runtime *runtime, void *memory,
                                 apr_size_t size, apr_pool_t *pchild);
+static apr_size_t size_ledger(void);
+static apr_status_t format_ledger(void *memory, apr_size_t size);
+static apr_status_t attach_ledger(etg_cache_runtime *runtime, void *memory,
+                                  apr_size_t size, apr_pool_t *pchild);
 static void share(const shared_table *table, etg_cache_shared *shared,
                   apr_pool_t *pconf, server_rec *s);
 
@@ -41,6 +48,8 @@ static const shared_table tables[] = {
       size_collapse, format_collapse, attach_collapse },
     { "hit", "nothing is refreshed ahead of its expiry",
       size_hits, format_hits, attach_hits },
+    { "prefetch", "nobody knows whether prefetching was of use",
+      size_ledger, format_ledger, attach_ledger },
 };
 
 #define TABLES (int)(sizeof(tables) / sizeof(tables[0]))
@@ -125,4 +134,20 @@ static apr_status_t attach_hits(etg_cache_runtime *runtime, void *memory,
                                 apr_size_t size, apr_pool_t *pchild)
 {
     return etg_hit_table_attach(&runtime->hits, memory, size, pchild);
+}
+
+static apr_size_t size_ledger(void)
+{
+    return etg_prefetch_ledger_size(LEDGER_PLACES);
+}
+
+static apr_status_t format_ledger(void *memory, apr_size_t size)
+{
+    return etg_prefetch_ledger_format(memory, size, LEDGER_PLACES);
+}
+
+static apr_status_t attach_ledger(etg_cache_runtime *runtime, void *memory,
+                                  apr_size_t size, apr_pool_t *pchild)
+{
+    return etg_prefetch_ledger_attach(&runtime->ledger, memory, size, pchild);
 }

@@ -6,7 +6,7 @@
  * over; its update function runs on the store's thread, with nothing of the
  * request but what was copied into that pool.
  */
-#include "modules/cache/cache_background.h"
+#include "modules/cache/cache_prefetch.h"
 
 #include "lib/freshness.h"
 #include "lib/invalidation.h"
@@ -60,6 +60,7 @@ apr_status_t etg_cache_write_response(etg_cache_context *ctx,
     final.key_length = ctx->key.length;
     etg_vary_hash_of(&final.vary, spec, ctx->request.fields,
                      &ctx->vary_rules, ctx->pool);
+    etg_cache_prefetch_mark(ctx, &final);
     write = begin_write(&ctx->key, &c);
     rv = etg_stored_response_pack(&final, write->pool, &write->response);
     if (rv != APR_SUCCESS) {

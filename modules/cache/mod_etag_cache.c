@@ -8,6 +8,7 @@
 #include "modules/cache/cache_background.h"
 
 #include "modules/cache/cache_handler.h"
+#include "modules/cache/cache_prefetch.h"
 #include "modules/cache/cache_query.h"
 #include "modules/cache/cache_raw_expires.h"
 #include "modules/cache/cache_tags.h"
@@ -54,6 +55,7 @@ static etg_cache_runtime *runtime_of(server_rec *s)
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     etg_cache_stores_open(pchild, s);
+    etg_cache_prefetch_open(runtime_of(s), pchild, s);
     etg_cache_background_open(runtime_of(s), pchild, s);
     etg_cache_warm_open(pchild, s);
 }
