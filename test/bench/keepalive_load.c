@@ -6,6 +6,8 @@
  *
  *     keepalive_load PORT TARGET CONNECTIONS SECONDS WARM_UP_MS PAUSE_MS
  *
+ * A # in TARGET stands for the number of the request.
+ *
  * One thread, epoll. A connection sends a request, reads the answer to its
  * end, waits for PAUSE_MS (0: not at all) and sends the next one. Requests
  * that began in the first WARM_UP_MS are not counted. A connection that is
@@ -42,8 +44,10 @@ typedef struct client {
 typedef struct run {
     int epoll;
     struct sockaddr_in address;
-    char request[1024];
-    size_t request_length;
+    char *before, *after;       /* what is before and after the number in
+                                  * the target; all of it, and NULL */
+    const char *port;
+    size_t asked;
     int64_t counted_from, ends_at, pause;
     client *first, *last;       /* wait for their turn, soonest first */
     uint32_t *took;             /* µs of every counted request */
@@ -86,13 +90,23 @@ static void open_connection(run *load, client *who)
 
 static void ask(run *load, client *who, int64_t now)
 {
+    char request[1024], number[24] = "";
+    int length;
+
+    if (load->after != NULL) {
+        snprintf(number, sizeof(number), "%zu", load->asked++);
+    }
+    length = snprintf(request, sizeof(request),
+                      "GET %s%s%s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\n\r\n",
+                      load->before, number,
+                      load->after != NULL ? load->after : "", load->port);
     who->head_length = 0;
     who->body_left = -1;
     if (who->asked_at == 0) {
         who->asked_at = now;
     }
     /* A closed connection says so when it is read. */
-    (void)!send(who->fd, load->request, load->request_length, MSG_NOSIGNAL);
+    (void)!send(who->fd, request, (size_t)length, MSG_NOSIGNAL);
 }
 
 static void ask_later(run *load, client *who, int64_t now)
@@ -287,9 +301,12 @@ int main(int argc, char **argv)
     load.address.sin_port = htons((uint16_t)atoi(argv[1]));
     load.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     load.pause = atoll(argv[6]) * 1000;
-    load.request_length = (size_t)snprintf(
-        load.request, sizeof(load.request),
-        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\n\r\n", argv[2], argv[1]);
+    load.port = argv[1];
+    load.before = argv[2];
+    load.after = strchr(argv[2], '#');
+    if (load.after != NULL) {
+        *load.after++ = '\0';
+    }
     clients = calloc((size_t)connections, sizeof(*clients));
     load.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (clients == NULL || load.epoll < 0) {

@@ -3,6 +3,8 @@
 of its own, listens on two free ports of 127.0.0.1 (plain, TLS), runs on one
 core, and is ended by pid. `processes()` is what its CPU time is summed over."""
 import http.client
+import importlib.machinery
+import importlib.util
 import os
 import shutil
 import signal
@@ -15,6 +17,16 @@ DEBIAN_MODULES = "/usr/lib/apache2/modules"
 # (Debian's deflate.conf leaves JSON alone.)
 DEFLATE_TYPES = "AddOutputFilterByType DEFLATE text/html application/json"
 PATIENCE = 15
+
+
+def program(name):
+    """A program of this folder, as a module."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+    loader = importlib.machinery.SourceFileLoader(name, path)
+    module = importlib.util.module_from_spec(
+        importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
 
 
 class Unavailable(Exception):
