@@ -109,5 +109,7 @@ int etg_cache_refresh_is_paused(const etg_cache_context *ctx);
  * long as ETagCachePatience says. Looks up anew; a handler's result, or
  * DECLINED: look at what is found now, and fetch if that does not do. */
 int etg_cache_be_patient(etg_cache_context *ctx, request_rec *r);
+/* How long that is; not above 0: not at all. */
+apr_interval_time_t etg_cache_patience(const etg_cache_context *ctx);
 
 #endif

@@ -69,13 +69,26 @@ etg_collapse_role etg_cache_cluster_join(etg_cache_context *ctx,
     return waited > 0 ? ETG_COLLAPSE_DONE : ETG_COLLAPSE_LEAD;
 }
 
-int etg_cache_cluster_try(etg_cache_context *ctx)
+etg_collapse_role etg_cache_cluster_try(etg_cache_context *ctx,
+                                        apr_interval_time_t wait)
 {
+    apr_interval_time_t waited = 0;
     etg_store_lease_state state;
 
-    return !is_shared(ctx) || ctx->found.trouble != APR_SUCCESS
-        || ask(ctx, &state) != APR_SUCCESS
-        || state == ETG_STORE_LEASE_TAKEN;
+    if (!is_shared(ctx) || ctx->found.trouble != APR_SUCCESS) {
+        return ETG_COLLAPSE_LEAD;
+    }
+    do {
+        if (ask(ctx, &state) != APR_SUCCESS
+            || state == ETG_STORE_LEASE_TAKEN) {
+            return ETG_COLLAPSE_LEAD;
+        }
+        if (state == ETG_STORE_LEASE_UNCACHEABLE) {
+            etg_cache_release(ctx, ETG_COLLAPSE_NOT_SHAREABLE);
+            return ETG_COLLAPSE_UNCACHEABLE;
+        }
+    } while (sleep_before_asking(&waited, wait));
+    return ETG_COLLAPSE_ALONE;
 }
 
 void etg_cache_cluster_release(etg_cache_context *ctx,

@@ -17,9 +17,11 @@
 etg_collapse_role etg_cache_cluster_join(etg_cache_context *ctx,
                                          apr_time_t since);
 
-/* The same for who waits for nobody. 0: another host fetches, or has found
- * that it cannot be shared. */
-int etg_cache_cluster_try(etg_cache_context *ctx);
+/* The same for a fetch in the background, which waits at most `wait`: LEAD, or
+ * it has nothing to do: UNCACHEABLE as above, ALONE while another host
+ * fetches. */
+etg_collapse_role etg_cache_cluster_try(etg_cache_context *ctx,
+                                        apr_interval_time_t wait);
 
 /* Gives the lease back, if this request holds it, once what it has written is
  * stored. */

@@ -113,7 +113,9 @@ static int lead(etg_cache_context *ctx)
                                   0, &ctx->ticket) != ETG_COLLAPSE_LEAD) {
         return 0;
     }
-    return etg_cache_cluster_try(ctx);
+    /* As long as a client here may wait for it, another host's will do. */
+    return etg_cache_cluster_try(ctx, etg_cache_patience(ctx))
+           == ETG_COLLAPSE_LEAD;
 }
 
 static int is_new_enough(const etg_cache_context *ctx)

@@ -16,7 +16,6 @@ static int serve_stale(etg_cache_context *ctx, request_rec *r,
 
 int etg_cache_be_patient(etg_cache_context *ctx, request_rec *r)
 {
-    apr_interval_time_t wait = ctx->dir->patience;
     etg_collapse_role role;
 
     if (!may_be_patient(ctx)) {
@@ -27,11 +26,8 @@ int etg_cache_be_patient(etg_cache_context *ctx, request_rec *r)
         return etg_cache_refresh_is_paused(ctx)
             ? serve_stale(ctx, r, "stale-if-error") : DECLINED;
     }
-    if (wait > ctx->dir->collapse_wait) {
-        wait = ctx->dir->collapse_wait;
-    }
     role = etg_collapse_follow(ctx->runtime->collapse, &ctx->collapse_key,
-                               wait);
+                               etg_cache_patience(ctx));
     if (role == ETG_COLLAPSE_DONE) {
         ctx->request.collapsed = 1;
         ctx->status.collapsed = 1;
@@ -44,6 +40,14 @@ int etg_cache_be_patient(etg_cache_context *ctx, request_rec *r)
     return serve_stale(ctx, r, role == ETG_COLLAPSE_ALONE
                                && !etg_cache_refresh_is_paused(ctx)
                                ? "patience" : "stale-if-error");
+}
+
+apr_interval_time_t etg_cache_patience(const etg_cache_context *ctx)
+{
+    const etg_cache_dir_conf *dir = ctx->dir;
+
+    return dir->patience < dir->collapse_wait ? dir->patience
+                                              : dir->collapse_wait;
 }
 
 static int may_be_patient(const etg_cache_context *ctx)
