@@ -19,6 +19,7 @@ static void add_lines(apr_array_header_t *urls, server_rec *s,
                       const apr_array_header_t *lines, server_rec *main);
 static const apr_array_header_t *lines_of(const server_rec *s);
 static unsigned port_of(const server_rec *s, const server_rec *main);
+static unsigned listened_port(void);
 static const char *host_of(const server_rec *s, unsigned port, int is_https,
                            apr_pool_t *p);
 static server_rec *server_for(server_rec *main, server_rec *naming,
@@ -80,7 +81,7 @@ static void add_lines(apr_array_header_t *urls, server_rec *s,
 }
 
 /* As clients know it: ServerName's, that of the virtual host's address, or
- * the first that is listened on. */
+ * the lowest that is listened on (httpd keeps no order of listeners). */
 static unsigned port_of(const server_rec *s, const server_rec *main)
 {
     if (s->port != 0 && (s == main || s->port != main->port)) {
@@ -89,10 +90,20 @@ static unsigned port_of(const server_rec *s, const server_rec *main)
     if (s->is_virtual && s->addrs != NULL && s->addrs->host_port != 0) {
         return s->addrs->host_port;
     }
-    if (main->port != 0) {
-        return main->port;
+    return main->port != 0 ? main->port : listened_port();
+}
+
+static unsigned listened_port(void)
+{
+    unsigned port = 0;
+
+    for (const ap_listen_rec *each = ap_listeners; each != NULL;
+         each = each->next) {
+        if (port == 0 || each->bind_addr->port < port) {
+            port = each->bind_addr->port;
+        }
     }
-    return ap_listeners != NULL ? ap_listeners->bind_addr->port : 80;
+    return port != 0 ? port : 80;
 }
 
 static const char *host_of(const server_rec *s, unsigned port, int is_https,
