@@ -132,20 +132,17 @@ void etg_internal_stop(etg_internal *internal)
     pthread_mutex_unlock(&internal->lock);
 }
 
-int etg_internal_deadline_close(etg_internal *internal)
+void etg_internal_deadline_close(etg_internal *internal)
 {
-    int is_idle;
+    int is_watched;
 
-    if (!lock_in_time(&internal->lock)) {
-        return 0;
+    if (lock_in_time(&internal->lock)) {
+        is_watched = internal->is_watched && internal->is_stopping;
+        pthread_mutex_unlock(&internal->lock);
+        if (is_watched) {
+            pthread_join(internal->watcher, NULL);
+        }
     }
-    is_idle = internal->runs == NULL;
-    pthread_mutex_unlock(&internal->lock);
-    if (internal->is_watched) {
-        pthread_join(internal->watcher, NULL);
-        internal->is_watched = 0;
-    }
-    return is_idle;
 }
 
 /* Under the lock. Without the thread there is no limit, so no request. */

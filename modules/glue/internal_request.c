@@ -76,18 +76,15 @@ apr_status_t etg_internal_create(etg_internal **internal, server_rec *s,
     return APR_SUCCESS;
 }
 
-/* The struct itself stays: jobs that are still queued find it stopped, and a
- * thread that does not come back from a backend's read (FastCGI) still has its
- * run in the list. */
+/* The struct itself stays, lock and all: jobs that are still queued find it
+ * stopped, and a thread that does not come back from a backend's read (FastCGI)
+ * still has its run in the list. */
 static apr_status_t close_at_last(void *data)
 {
     etg_internal *internal = data;
 
     etg_internal_stop(internal);
-    if (etg_internal_deadline_close(internal)) {
-        pthread_cond_destroy(&internal->change);
-        pthread_mutex_destroy(&internal->lock);
-    }
+    etg_internal_deadline_close(internal);
     return APR_SUCCESS;
 }
 

@@ -99,8 +99,8 @@ apr_status_t etg_internal_run_begin(etg_internal_run *run);
 void etg_internal_run_end(etg_internal_run *run);
 /* APR_SUCCESS, or why it is cut. */
 apr_status_t etg_internal_run_cut(const etg_internal_run *run);
-/* Ends the watching thread. 1: nothing runs any more. */
-int etg_internal_deadline_close(etg_internal *internal);
+/* After etg_internal_stop: waits for the watching thread. */
+void etg_internal_deadline_close(etg_internal *internal);
 void etg_internal_deadline_register(void);
 
 /* internal_hooks.c */

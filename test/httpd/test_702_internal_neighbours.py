@@ -18,6 +18,7 @@ MODULES = ["internal", "log_forensic", "usertrack", "dumpio", "ratelimit",
 
 CONFIG = LOCATIONS + WHOAMI + """
 ETagCache Off
+LogLevel trace8
 ExtendedStatus On
 LogIOTrackTTFB On
 LogFormat "%h %a %l %u %t \\"%r\\" %>s %b %I %O %S %D %k %L %X %{UNIQUE_ID}e %{remote}p %{local}p %p %A %{SSL_PROTOCOL}x %{tid}P %^FB note=%{etag-internal}n" every
