@@ -84,7 +84,9 @@ static int handle_known(etg_cache_context *ctx, request_rec *r)
         return etg_cache_handle_errand(ctx, r);
     }
     rv = handle_cacheable(ctx, r);
-    etg_cache_prefetch_after(ctx, r);
+    if (rv == OK || rv == DONE) {
+        etg_cache_prefetch_after(ctx, r);   /* an error has no next page */
+    }
     return rv;
 }
 
