@@ -18,6 +18,8 @@
 static int is_ssl(conn_rec *c);
 static const char *ssl_variable(apr_pool_t *p, server_rec *s, conn_rec *c,
                                 request_rec *r, const char *name);
+static const char *scheme(const request_rec *r);
+static apr_port_t default_port(const request_rec *r);
 static int tell_https(request_rec *r);
 static int mark(request_rec *r);
 static void stop_with_child(apr_pool_t *pchild, int is_graceful);
@@ -27,6 +29,8 @@ void etg_internal_hooks_register(void)
     /* Before mod_ssl, which asks our master. */
     ap_hook_ssl_conn_is_ssl(is_ssl, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_ssl_var_lookup(ssl_variable, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_http_scheme(scheme, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_default_port(default_port, NULL, NULL, APR_HOOK_FIRST);
     /* Before mod_headers, whose fields may depend on it. */
     ap_hook_fixups(tell_https, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_log_transaction(mark, NULL, NULL, APR_HOOK_REALLY_FIRST);
@@ -62,6 +66,21 @@ static const char *ssl_variable(apr_pool_t *p, server_rec *s, conn_rec *c,
         return NULL;
     }
     return run->ask->is_https ? "on" : "off";
+}
+
+/* mod_ssl says https of its own connections only. */
+static const char *scheme(const request_rec *r)
+{
+    const etg_internal_ask *ask = etg_internal_ask_of(r);
+
+    return ask != NULL && ask->is_https ? "https" : NULL;
+}
+
+static apr_port_t default_port(const request_rec *r)
+{
+    const etg_internal_ask *ask = etg_internal_ask_of(r);
+
+    return ask != NULL && ask->is_https ? 443 : 0;
 }
 
 /* As mod_ssl does for its own connections: FastCGI backends and CGI scripts
