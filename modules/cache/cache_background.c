@@ -43,7 +43,7 @@ static int has_threads(void);
 static int open_workers(etg_cache_runtime *runtime, apr_pool_t *pchild,
                         server_rec *s);
 static apr_status_t end_background(void *data);
-static void log_counters(const ending *end);
+static void log_counters(const ending *end, int left);
 static int submit_refresh(etg_cache_context *ctx, request_rec *r,
                           const etg_collapse_ticket *ticket);
 static void run_refresh(void *baton, apr_pool_t *pool);
@@ -160,19 +160,16 @@ static int open_workers(etg_cache_runtime *runtime, apr_pool_t *pchild,
 static apr_status_t end_background(void *data)
 {
     const ending *end = data;
+    int left;
 
     etg_internal_stop(end->runtime->internal);
-    if (etg_workers_stop(end->runtime->workers, END_WAIT) != 0) {
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, end->server,
-                     ETGLOGNO(0162) "fetches in the background did not end "
-                     "in time");
-    }
-    log_counters(end);
+    left = etg_workers_stop(end->runtime->workers, END_WAIT);
+    log_counters(end, left);
     end->runtime->workers = NULL;
     return APR_SUCCESS;
 }
 
-static void log_counters(const ending *end)
+static void log_counters(const ending *end, int left)
 {
     apr_array_header_t *rows = etg_workers_counters(end->runtime->workers,
                                                     end->pool);
@@ -186,7 +183,8 @@ static void log_counters(const ending *end)
                             row->name, row->value);
     }
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, end->server,
-                 ETGLOGNO(0163) "background:%s", text);
+                 ETGLOGNO(0163) "background:%s%s", text,
+                 left ? "; not all ended in time" : "");
 }
 
 int etg_cache_background_is_on(const etg_cache_runtime *runtime)

@@ -102,6 +102,9 @@ static int lead(etg_cache_context *ctx)
     if (errand->ticket.number != 0) {
         if (memcmp(&errand->collapse_key, &ctx->collapse_key,
                    sizeof(ctx->collapse_key)) != 0) {
+            ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, ctx->first,
+                          ETGLOGNO(0162) "the client's request had another "
+                          "key than the background's: %s", ctx->key.text);
             return 0;
         }
         ctx->ticket = errand->ticket;

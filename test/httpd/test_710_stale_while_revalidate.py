@@ -31,6 +31,10 @@ ETagCache On
 </Location>
 """
 
+TLS = PROXY + """
+    ETagCache On
+"""
+
 FRESH = {"Cache-Control": "max-age=60", "ETag": '"v2"'}
 
 
@@ -39,11 +43,11 @@ def old(control="max-age=60, stale-while-revalidate=600", **more):
                 **more)
 
 
-def keep_stale(httpd, backend, path, then, headers=(), **fields):
+def keep_stale(httpd, backend, path, then, headers=(), tls=False, **fields):
     """A stale response for `path` is stored; the next request of the backend
     gets `then`."""
     backend.on(path, answer(200, old(**fields), b"old"))
-    stored(httpd, backend, path, headers)
+    stored(httpd, backend, path, headers, tls=tls)
     backend.on(path, then)
 
 
@@ -292,3 +296,110 @@ def test_swr_118_a_query_and_escapes_are_sent_as_they_came(httpd, backend,
     wait_for_ends(httpd, target)
     assert backend.requests(path)[0].target == target
     assert httpd.get(target).body == b"new"
+
+
+def test_swr_119_over_tls(httpd, backend, path):
+    keep_stale(httpd, backend, path, answer(200, FRESH, b"new"), tls=True)
+    assert httpd.get(path, tls=True).body == b"old"
+    assert wait_for_ends(httpd, path) == ("refresh", 200, True)
+    response = httpd.get(path, tls=True)
+    assert response.hit and response.body == b"new"
+    assert not httpd.get(path).hit      # http's is another resource
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_swr_120_over_http2(httpd, backend, path, tls):
+    keep_stale(httpd, backend, path, answer(200, FRESH, b"new"), tls=tls,
+               headers={"Host": "127.0.0.1:%d" % (
+                   httpd.tls_port if tls else httpd.port)})
+    assert httpd.curl(path, tls=tls).body == b"old"
+    wait_for_ends(httpd, path)
+    response = httpd.curl(path, tls=tls)
+    assert response.hit and response.body == b"new"
+    assert backend.hits(path) == 1
+
+
+def test_swr_121_keys_with_the_admins_fields(make_httpd, backend, path):
+    """What is part of the key goes along, as the client sent it and as the
+    admin's rules then see it."""
+    httpd = make_httpd(CONFIG + """
+ETagCacheKeyHeader X-Forwarded-Proto X-Tenant
+RequestHeader append X-Tenant suffix
+RequestHeader add X-Early 1 early
+""")
+    headers = {"X-Forwarded-Proto": "https", "X-Tenant": "blue",
+               "X-Early": "0"}
+    keep_stale(httpd, backend, path, answer(200, FRESH, b"new"), headers)
+    assert httpd.get(path, headers).body == b"old"
+    assert wait_for_ends(httpd, path) == ("refresh", 200, True)
+    request = backend.requests(path)[0]
+    assert request.get("X-Tenant") == "blue, suffix"
+    assert request.all("X-Early") == ["0", "1"]
+    assert httpd.get(path, headers).body == b"new"
+    assert not httpd.get(path).hit
+
+
+def test_swr_122_a_client_behind_a_proxy(make_httpd, backend, path):
+    """mod_remoteip takes addresses out of X-Forwarded-For; the refresh comes
+    from the client's."""
+    httpd = make_httpd(CONFIG + """
+RemoteIPHeader X-Forwarded-For
+RemoteIPInternalProxy 127.0.0.1
+ETagCacheKeyHeader X-Forwarded-For
+<Location "/for/">
+    Require ip 203.0.113.9 127.0.0.1
+</Location>
+""")
+    path = "/for" + path
+    headers = {"X-Forwarded-For": "203.0.113.9"}
+    keep_stale(httpd, backend, path, answer(200, FRESH, b"new"), headers)
+    assert httpd.get(path, headers).body == b"old"
+    assert wait_for_ends(httpd, path) == ("refresh", 200, True)
+    assert httpd.get(path, headers).body == b"new"
+
+
+def test_swr_123_a_host_of_many(make_httpd, backend, path):
+    httpd = make_httpd("""
+<VirtualHost 127.0.0.1:@PORT@>
+    ServerName first.example
+    ProxyPass "/" "http://@BACKEND@/first/"
+    ETagCache On
+</VirtualHost>
+<VirtualHost 127.0.0.1:@PORT@>
+    ServerName second.example
+    ServerAlias *.second.example
+    ProxyPass "/" "http://@BACKEND@/second/"
+    ETagCache On
+</VirtualHost>
+""")
+    host = {"Host": "A.second.example"}
+    at = "/second" + path
+    backend.on(at, answer(200, old(), b"old"))
+    backend.otherwise(answer(200, FRESH, b"marker"))
+    stored(httpd, backend, path, host)
+    poll(lambda: httpd.get(path, host).hit, "a hit on the other host")
+    backend.on(at, answer(200, FRESH, b"new"))
+    poll(lambda: httpd.get(path, host).body == b"new", "the new one")
+    assert not backend.hits("/first" + path)
+
+
+def test_swr_124_what_a_directory_rewrites(make_httpd, backend, path):
+    """The handler of a directory's rules runs after ours; the request is
+    looked up where it arrives, and so is the refresh."""
+    httpd = make_httpd("""
+ETagCache On
+<Location "/real/">
+    ProxyPass "http://@BACKEND@/real/"
+</Location>
+<Directory "@DOCROOT@/pages">
+    RewriteEngine On
+    RewriteRule "^(.*)$" "/real/$1" [L]
+</Directory>
+""", prepare=lambda server: server.file("pages/.keep", b""))
+    name = path[1:]
+    backend.on("/real/" + name, answer(200, old(), b"old"))
+    httpd.get("/pages/" + name)
+    poll(lambda: httpd.get("/pages/" + name).hit, "a stale hit")
+    wait_for_ends(httpd, "/pages/" + name)
+    backend.on("/real/" + name, answer(200, FRESH, b"new"))
+    poll(lambda: httpd.get("/pages/" + name).body == b"new", "the new one")

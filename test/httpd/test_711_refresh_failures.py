@@ -307,3 +307,26 @@ def test_refresh_122_a_killed_process_leaves_no_lead_behind(make_httpd,
         os.kill(child, signal.SIGKILL)
     backend.on(path, answer(200, FRESH, b"new"))
     poll(lambda: httpd.get(path).body == b"new", "a refresh by another")
+
+
+def test_refresh_123_a_refresh_has_as_long_as_a_client(make_httpd, backend,
+                                                       path):
+    """Timeout ends it, whatever the proxy's own timeout is."""
+    httpd = make_httpd("Timeout 1\n" + CONFIG)
+    httpd.log.claim(PROXY_LOG)
+
+    def drips(exchange):
+        exchange.head(200, {"Cache-Control": "max-age=60",
+                            "Transfer-Encoding": "chunked"})
+        while not done:
+            exchange.chunk(b"drip")
+            exchange.pause(0.05)
+        exchange.end_chunks()
+    done = []
+    keep_stale(httpd, backend, path, drips)
+    try:
+        assert httpd.get(path).body == b"old"
+        assert wait_for_ends(httpd, path)[2] is False
+    finally:
+        done.append(1)
+    goes_on(httpd, backend, path)
