@@ -7,6 +7,7 @@ backend had comes from the backend's own count. Started by demo/run.
 """
 import argparse
 import collections
+import gzip
 import http.client
 import json
 import os
@@ -253,6 +254,74 @@ class Demo:
             thread.join()
         return answers, self.backend_count() - before
 
+    def show_next_page(self):
+        pages = ["/api/calls?page=%d" % number for number in range(1, 6)]
+        print("\nA call log in pages: the backend takes half a second for each")
+        first, requests = self.counted(self.etagere, pages[0])
+        self.claims.say(
+            "page 1, asked for the first time: %.0f ms" % first.ms,
+            first.status == 200 and first.ms >= 500, cache_status(first))
+        before = self.backend_count() - requests
+        for page in pages[1:]:
+            self.wait_for_page(page)
+            answer = self.etagere.ask(page)
+            self.claims.say(
+                "%s was there before anybody asked for it: %.2f ms, %s" % (
+                    page, answer.ms, cache_status(answer)),
+                answer.status == 200 and answer.ms < first.ms / 2
+                and cache_status(answer).startswith("Etagere; hit"))
+        wait_until(lambda: self.backend_count() - before > len(pages))
+        asked = self.backend_count() - before
+        self.claims.say("the backend was asked for each page once, and for "
+                        "the one after them", asked == len(pages) + 1,
+                        "%d backend requests" % asked)
+
+    def wait_for_page(self, page):
+        """Until it is in the store, without having it fetched."""
+        wait_until(lambda: self.etagere.ask(page, fields={
+            "Cache-Control": "only-if-cached"}).status == 200)
+
+    def show_stale(self):
+        page = "/api/calls?page=1"
+        print("\nThe same page, stale by now (max-age=5, served stale for a "
+              "minute)")
+        held = {}
+
+        def is_stale():
+            held["answer"] = self.etagere.ask(page)
+            return "stale-while" in cache_status(held["answer"])
+        wait_until(is_stale)
+        answer = held["answer"]
+        self.claims.say(
+            "nobody waits for the backend's half second: %.2f ms, %s" % (
+                answer.ms, cache_status(answer)),
+            answer.status == 200 and answer.ms < 250)
+        old = json.loads(answer.body)["asked_at"]
+        wait_until(lambda: json.loads(self.etagere.ask(page).body)["asked_at"]
+                   != old)
+        self.claims.say("and the background has fetched a new one", True)
+
+    def show_coding(self):
+        page = "/api/products?page=1"
+        print("\nOne copy for all clients")
+        plain = self.etagere.ask(page)
+        coded = self.etagere.ask(page, fields={"Accept-Encoding": "gzip"})
+        self.claims.say(
+            "who takes gzip gets the stored %d bytes, who does not %d" % (
+                len(coded.body), len(plain.body)),
+            coded.fields.get("Content-Encoding") == "gzip"
+            and "Content-Encoding" not in plain.fields
+            and len(coded.body) * 2 < len(plain.body))
+        self.claims.say("which are the same page",
+                        gzip.decompress(coded.body) == plain.body)
+        again = self.etagere.ask(page, fields={
+            "Accept-Encoding": "gzip",
+            "If-None-Match": coded.fields.get("ETag", "")})
+        self.claims.say(
+            "and its tag %s brings a 304: %s" % (
+                coded.fields.get("ETag"), cache_status(again)),
+            again.status == 304)
+
     def show_restart(self):
         page = "/api/products?page=3"
         print("\nhttpd is stopped and started again")
@@ -349,7 +418,8 @@ def main():
     options = parser.parse_args()
     demo = Demo(options)
     for story in (demo.show_pages, demo.show_speed, demo.show_change,
-                  demo.show_private, demo.show_stampede, demo.show_restart,
+                  demo.show_private, demo.show_stampede, demo.show_next_page,
+                  demo.show_stale, demo.show_coding, demo.show_restart,
                   demo.show_dead_backend):
         try:
             story()

@@ -6,6 +6,7 @@
 # answers are what Rails sends on its own. It is slow only by what it does: it
 # counts and sorts 10,000 rows without an index and asks for the supplier of
 # each row of a page one by one (the N+1 queries of many an old application).
+# The call log waits half a second for another system, and names its next page.
 #
 # DEMO_STATE names a folder for the database and the log.
 require "rails"
@@ -46,6 +47,7 @@ class Shop < Rails::Application
     scope "/api" do
       resources :products, only: [:index, :show, :create, :update]
       post "products/:id", to: "products#update"
+      get "calls", to: "calls#index"
     end
   end
 end
@@ -103,6 +105,31 @@ class ProductsController < ActionController::API
 
   def fields
     params.permit(:name, :sku, :price_cents, :description)
+  end
+end
+
+class CallsController < ActionController::API
+  PAGE = 200
+  PAGES = 50
+
+  def index
+    sleep 0.5 # the telephone exchange
+    page = [params.fetch(:page, 1).to_i, 1].max
+    response.headers["Link"] = "</api/calls?page=#{page + 1}>; rel=next" if page < PAGES
+    render json: { page: page, asked_at: Time.now.utc.iso8601(6), calls: calls(page) }
+  end
+
+  private
+
+  def calls(page)
+    chance = Random.new(page)
+    Array.new(PAGE) do |row|
+      began = Time.utc(2024, 6, 1) - (page * PAGE + row) * 97
+      { id: format("CA%016x", chance.rand(2**64)), from: "+4930#{chance.rand(10**7)}",
+        to: "+4989#{chance.rand(10**7)}", status: %w[completed busy no-answer][chance.rand(3)],
+        start_time: began.iso8601, duration: chance.rand(600), price: format("-%.5f", chance.rand / 10),
+        price_unit: "EUR" }
+    end
   end
 end
 
