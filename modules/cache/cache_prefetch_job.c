@@ -210,6 +210,9 @@ static void fetch(prefetch *job, apr_pool_t *pool)
     next_key_of(job, pool, &next_key);
     if (etg_collapse_is_uncacheable(job->runtime->collapse, &next_key,
                                     apr_time_now())) {
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, job->ask->server,
+                     ETGLOGNO(0174) "could not be prefetched lately; left "
+                     "alone: %s", job->next);
         return;
     }
     etg_cache_errand_run(job->runtime, &errand, job->ask, pool, &answer);
@@ -220,7 +223,8 @@ static void fetch(prefetch *job, apr_pool_t *pool)
 }
 
 /* What is there is not looked at again for a while; what cannot be had this
- * way is not asked for again. */
+ * way, or goes past the cache, is not asked for again. (An errand that found
+ * nothing to do says 204.) */
 static void conclude(prefetch *job, const etg_cache_errand *errand,
                      int status, const etg_store_key *next_key)
 {
@@ -232,7 +236,7 @@ static void conclude(prefetch *job, const etg_cache_errand *errand,
                               now + (errand->ttl < QUIET ? errand->ttl
                                                          : QUIET));
     }
-    else if (errand->was_fetched) {
+    else if (errand->was_fetched || status != HTTP_NO_CONTENT) {
         etg_collapse_remember(collapse, next_key,
                               now + (status == 0 || status >= 500
                                      ? FAILED_FOR
