@@ -252,9 +252,10 @@ static void conclude(etg_cache_warm_url *url, apr_time_t began,
                                                            APR_UINT32_MAX));
 }
 
-/* A backend that fails is no answer, nor is that another one fetches it, or
- * that this cannot be stored for the time being: it is asked for again soon.
- * Any other answer that leaves nothing in the cache is worth a word. */
+/* A backend that fails is no answer, nor is the end of this process, or that
+ * another one fetches it, or that it cannot be stored for the time being: it
+ * is asked for again soon. Any other answer that leaves nothing in the cache
+ * is worth a word. */
 static etg_refresh_outcome judge(etg_cache_warm_url *url, apr_status_t rv,
                                  const etg_cache_errand *errand,
                                  const etg_internal_answer *answer)
@@ -262,7 +263,8 @@ static etg_refresh_outcome judge(etg_cache_warm_url *url, apr_status_t rv,
     if (errand->is_stored) {
         return ETG_REFRESH_STORED;
     }
-    if (!errand->was_fetched && answer->status == HTTP_NO_CONTENT) {
+    if (rv == APR_EOF || (!errand->was_fetched
+                          && answer->status == HTTP_NO_CONTENT)) {
         return ETG_REFRESH_FAILED;
     }
     if (rv != APR_SUCCESS || !answer->is_whole || answer->status == 0

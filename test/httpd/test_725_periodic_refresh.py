@@ -9,6 +9,7 @@ import pytest
 
 from conftest import PROXY
 from harness.backend import answer, counting, in_turn
+from harness.behind import ends
 from harness.httpd import mpm
 from harness.net import poll
 from harness.steps import FRESH, hit
@@ -98,11 +99,14 @@ def test_periodic_103_one_process_fetches(make_httpd, backend, path):
 
 
 @needs_threads
+@pytest.mark.parametrize("kind", ["fcntl:@ROOT@/run", "flock:@ROOT@/run",
+                                  "pthread", "sysvsem"])
 def test_periodic_104_another_takes_over_when_it_dies(make_httpd, backend,
-                                                      path):
+                                                      path, kind):
+    """Whatever kind of mutex it is that says who."""
     backend.on(path, counting(FRESH))
-    httpd = make_httpd(ON + THREE
-                       + "ETagCacheRefresh %s every=1h\n" % path)
+    httpd = make_httpd(ON + THREE + "Mutex %s etag-cache-refresh\n"
+                       "ETagCacheRefresh %s every=1h\n" % (kind, path))
     httpd.log.claim("AH0005[12]")
     wait_for(backend, path, 1)
     for number in (2, 3):
@@ -110,6 +114,7 @@ def test_periodic_104_another_takes_over_when_it_dies(make_httpd, backend,
         os.kill(holders(httpd)[-1], signal.SIGKILL)
         # It knows nothing of the last one's schedule and begins at once.
         wait_for(backend, path, number)
+    poll(lambda: len(ends(httpd, path)) >= 3, "the end of the fetches")
     assert len(set(holders(httpd))) == 3
 
 
