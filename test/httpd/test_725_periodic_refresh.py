@@ -198,6 +198,24 @@ def test_periodic_112_without_a_port_it_is_one_listened_on(make_httpd,
 
 
 @needs_threads
+@pytest.mark.parametrize("line", ["@PATH@",
+                                  "https://localhost:@TLS_PORT@@PATH@"])
+def test_periodic_113_a_host_with_tls(make_httpd, backend, path, line):
+    backend.on(path, counting(FRESH))
+    httpd = make_httpd("ETagCache On\n", start=False, tls="""
+        ServerName https://localhost:@TLS_PORT@
+        ProxyPass "/" "http://@BACKEND@/"
+        ETagCacheRefresh %s every=1h
+""" % line.replace("@PATH@", path))
+    httpd.start()
+    wait_for(backend, path, 1)
+    response = hit(httpd, path, tls=True,
+                   host="localhost:%d" % httpd.tls_port)
+    assert response.body == b"answer 1"
+    assert backend.hits(path) == 1
+
+
+@needs_threads
 def test_periodic_120_failures_are_tried_again_soon(make_httpd, backend,
                                                     path):
     """And told once, not each time."""
