@@ -7,16 +7,15 @@ and asks all kinds of requests; RULES says what must come of each.
 For the whole run: never one strong tag on two bodies of a URL."""
 import gzip
 import hashlib
-import random
 import re
 
 import pytest
 
 from conftest import PROXY
 from harness import curl
-from harness.backend import answer, http_date
+from harness.backend import http_date
 from harness.call_log import page
-from harness.steps import FRESH, settle, stored
+from harness.steps import stored
 
 CONFIG = PROXY + """
 ETagCache On
@@ -223,28 +222,6 @@ def remember(path, response):
             "the tag %s on two bodies" % tag
 
 
-def parts_of(response):
-    """[(first, last, bytes)] of a 206, one or several ranges."""
-    kind = response.get("Content-Type")
-    match = re.search(r"multipart/byteranges; ?boundary=(\S+)", kind or "")
-    if match is None:
-        return [part_of(response.get("Content-Range"), response.body)]
-    mark = b"--" + match.group(1).encode()
-    found = []
-    for piece in response.body.split(mark)[1:-1]:
-        head, _, data = piece.lstrip(b"\r\n").partition(b"\r\n\r\n")
-        where = re.search(r"(?i)content-range: *(.*?)\r?$",
-                          head.decode("latin-1"), re.MULTILINE)
-        found.append(part_of(where.group(1), data[:-2]))
-    return found
-
-
-def part_of(content_range, data):
-    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", content_range)
-    assert match, content_range
-    return (*map(int, match.groups()), data)
-
-
 def judge_whole(held, method, response):
     assert response.status == 200
     assert "Transfer-Encoding" not in response
@@ -265,7 +242,7 @@ def judge_coding(held, response):
 def judge_parts(held, response, wanted):
     assert response.status == 206
     length = len(held.bytes)
-    assert parts_of(response) == [
+    assert curl.parts_of(response) == [
         (first, last, length, held.bytes[first:last + 1])
         for first, last in wanted]
     judge_coding(held, response)
@@ -474,109 +451,6 @@ def test_matrix_130_curl_resumes_a_download(httpd, backend, path, accept,
              "-H", "Accept-Encoding: %s" % (accept or "identity"),
              "http://127.0.0.1:%d%s" % (httpd.port, path))
     assert part.read_bytes() == whole.body
-
-
-SIZES = {0: PLAIN, 859: PLAIN, 860: GZIP, 70000: GZIP, 262144: GZIP,
-         262145: GZIP, 400000: GZIP, 3000000: GZIP}
-
-
-@pytest.mark.parametrize("framing", ["length", "chunked"])
-@pytest.mark.parametrize("size", sorted(SIZES))
-def test_matrix_140_bodies_of_every_size(httpd, backend, path, size,
-                                         framing):
-    body = page(size, size)[:size]
-
-    def sized(exchange):
-        fields = dict(FRESH, **{"Content-Type": "application/json",
-                                "ETag": '"v1"'})
-        if framing == "length":
-            exchange.respond(200, fields, body)
-            return
-        exchange.head(200, dict(fields, **{"Transfer-Encoding": "chunked"}))
-        for start in range(0, size, 50000):
-            exchange.chunk(body[start:start + 50000])
-        exchange.end_chunks()
-    backend.on(path, sized)
-    first = stored(httpd, backend, path, {"Accept-Encoding": "gzip"})
-    assert first.body == body and "Content-Encoding" not in first
-    coded, plain, head = curl.ask(httpd, path, [
-        ("GET", {"Accept-Encoding": "gzip"}), ("GET", {}), ("HEAD", {})])
-    assert coded.hit and plain.hit and head.hit
-    assert plain.body == body and plain.get("ETag") == '"v1"'
-    assert plain.get("Content-Length") == str(size)
-    # httpd itself leaves out a length of 0 here.
-    assert head.get("Content-Length") == (str(size) if size else None)
-    assert coded.get("Content-Length") == str(len(coded.body))
-    if SIZES[size] == GZIP:
-        assert coded.get("Content-Encoding") == "gzip"
-        assert gzip.decompress(coded.body) == body
-        assert len(coded.body) < size * 0.9
-        assert coded.get("ETag") not in (None, '"v1"')
-    else:
-        assert "Content-Encoding" not in coded and coded.body == body
-        assert coded.get("ETag") == '"v1"'
-    assert backend.hits(path) == 1
-
-
-LEFT_ALONE = {
-    "image": {"Content-Type": "image/png"},
-    "no-type": {"Content-Type": None},
-    "no-transform": {"Cache-Control": "max-age=60, no-transform"},
-    "content-digest": {"Content-Digest": "sha-256=:%s:" % ("A" * 43 + "=")},
-    "repr-digest": {"Repr-Digest": "sha-256=:%s:" % ("A" * 43 + "=")},
-}
-
-
-@pytest.mark.parametrize("name", sorted(LEFT_ALONE))
-def test_matrix_150_what_is_left_alone(httpd, backend, path, name):
-    body = page(1, 5000)
-    fields = {"Content-Type": "application/json", "ETag": '"v1"', **FRESH,
-              **LEFT_ALONE[name]}
-    backend.on(path, answer(200, fields, body))
-    stored(httpd, backend, path, {"Accept-Encoding": "gzip"})
-    response, part = curl.ask(httpd, path, [
-        ("GET", {"Accept-Encoding": "gzip"}),
-        ("GET", {"Accept-Encoding": "gzip", "Range": "bytes=5-9",
-                 "If-Range": '"v1"'})])
-    assert response.hit and response.body == body
-    assert "Content-Encoding" not in response
-    assert response.get("ETag") == '"v1"'
-    assert (part.status, part.body) == (206, body[5:10])
-    for key in ("Content-Digest", "Repr-Digest"):
-        assert response.get(key) == fields.get(key)
-
-
-@pytest.mark.parametrize("size", [5000, 300000, 2000000])
-def test_matrix_151_what_does_not_shrink_is_kept_plain(httpd, backend, path,
-                                                       size):
-    # Text by its type, chance by its bytes.
-    body = random.Random(size).randbytes(size)
-    backend.on(path, answer(200, dict(FRESH, **{
-        "Content-Type": "text/plain", "ETag": '"v1"'}), body))
-    stored(httpd, backend, path, {"Accept-Encoding": "gzip"})
-    response, = curl.ask(httpd, path, [("GET", {"Accept-Encoding": "gzip"})])
-    assert response.hit and response.body == body
-    assert "Content-Encoding" not in response
-    assert response.get("ETag") == '"v1"'
-
-
-def test_matrix_152_vary_of_the_backend_stays(httpd, backend, path):
-    backend.on(path, answer(200, dict(FRESH, **{
-        "Content-Type": "application/json", "Vary": "Accept-Language"}),
-        page(2, 5000)))
-    asks = {"Accept-Language": "de"}
-    with httpd.connect() as connection:
-        first = connection.get(path, asks)
-        settle(httpd, backend, connection, path)
-    second, third = curl.ask(httpd, path, [
-        ("GET", asks), ("GET", dict(asks, **{"Accept-Encoding": "gzip"}))])
-    for response in (first, second, third):
-        names = [name.strip().lower()
-                 for name in response.get("Vary").split(",")]
-        assert sorted(names) == ["accept-encoding", "accept-language"]
-    assert second.hit and third.hit
-    assert third.get("Content-Encoding") == "gzip"
-    assert backend.hits(path) == 1
 
 
 def test_matrix_160_the_first_answer_is_as_the_backend_sent_it(

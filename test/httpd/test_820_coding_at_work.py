@@ -122,6 +122,38 @@ def test_crowd_112_a_client_of_http_1_0(httpd, backend, path):
         assert response.get("Content-Length") == str(len(response.body))
 
 
+def highest(httpd):
+    """The most memory any of its children has held, in MB."""
+    found = [0]
+    for pid in httpd.children():
+        with open("/proc/%d/status" % pid) as status:
+            found += [int(line.split()[1]) // 1024 for line in status
+                      if line.startswith("VmHWM:")]
+    return max(found)
+
+
+@pytest.mark.parametrize("headers", [
+    {}, {"Range": "bytes=0-99"}, {"Range": "bytes=-100"},
+    {"Range": "bytes=100000000-100000099"}, {"Range": "bytes=0-"}])
+def test_crowd_120_little_that_becomes_much_is_not_held(make_httpd, backend,
+                                                       path, headers):
+    """200 MB of plain bytes out of 200 KB a backend sent coded."""
+    httpd = make_httpd(CONFIG)
+    much = 200 * 1024 * 1024
+    backend.on(path, fresh(gzip.compress(bytes(much), 9),
+                           **{"Content-Encoding": "gzip"}))
+    stored(httpd, backend, path, GZ)
+    before = highest(httpd)
+    url = "http://127.0.0.1:%d%s" % (httpd.port, path)
+    says = [word for pair in headers.items() for word in
+            ("-H", "%s: %s" % pair)]
+    told = curl.run(*says, "-o", "/dev/null", "-w",
+                    "%{http_code} %{size_download}", url)
+    assert told in (b"200 %d" % much, b"206 100", b"206 %d" % much)
+    assert highest(httpd) - before < 48
+    httpd.stop()
+
+
 # what backends do
 
 def test_change_100_no_transform_learned_from_a_304(httpd, backend, path):

@@ -2,6 +2,7 @@
 """curl as a client: many requests in one run, over kept-alive connections,
 each answer in the coding it came in."""
 import pathlib
+import re
 import subprocess
 import tempfile
 
@@ -68,3 +69,25 @@ def run(*arguments):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def parts_of(response):
+    """[(first, last, bytes)] of a 206, one or several ranges."""
+    kind = response.get("Content-Type")
+    match = re.search(r"multipart/byteranges; ?boundary=(\S+)", kind or "")
+    if match is None:
+        return [part_of(response.get("Content-Range"), response.body)]
+    mark = b"--" + match.group(1).encode()
+    found = []
+    for piece in response.body.split(mark)[1:-1]:
+        head, _, data = piece.lstrip(b"\r\n").partition(b"\r\n\r\n")
+        where = re.search(r"(?i)content-range: *(.*?)\r?$",
+                          head.decode("latin-1"), re.MULTILINE)
+        found.append(part_of(where.group(1), data[:-2]))
+    return found
+
+
+def part_of(content_range, data):
+    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", content_range)
+    assert match, content_range
+    return (*map(int, match.groups()), data)
