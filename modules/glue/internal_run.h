@@ -8,7 +8,9 @@
  *     internal_deadline.c     who runs, until when, and how it is cut
  *     internal_hooks.c        what else httpd wants to know of it
  *
- * Nobody else includes this.
+ * Nobody else includes this. Two of our modules may both be linked with it:
+ * their filters have the same names, those registered last serve both, and
+ * each finds the other's requests to be internal.
  */
 #ifndef ETG_GLUE_INTERNAL_RUN_H
 #define ETG_GLUE_INTERNAL_RUN_H

@@ -9,6 +9,7 @@
  *     method=GET  purpose=test   limit=10000 (ms)  depth=0
  *     count=1     parallel=1     (that many threads)
  *     leave=N     takes N bytes and no more
+ *     stall=N     is N ms busy with each piece of the body
  *     field=Name:value           (escaped, any number)
  *     body=1      shows the body (escaped) of each answer
  *     brief=1     one line for all: how many of each outcome
@@ -53,6 +54,7 @@ typedef struct order {
     int shows_body;
     int is_brief;
     int leave;
+    int stall;
     etg_internal_ask ask;
     char *lines;
     apr_size_t length;
@@ -63,10 +65,10 @@ typedef struct order {
 
 typedef struct body {
     apr_pool_t *pool;
-    apr_bucket_alloc_t *unused;
     char *text;
     apr_size_t length;
     int leave;
+    int stall;
 } body;
 
 static void say(order *o, const char *text)
@@ -86,6 +88,9 @@ static apr_status_t take(void *baton, const char *data, apr_size_t length)
     body *b = baton;
     char *longer;
 
+    if (b->stall > 0) {
+        apr_sleep(apr_time_from_msec(b->stall));
+    }
     if (b->leave >= 0 && b->length + length > (apr_size_t)b->leave) {
         return APR_EOF;
     }
@@ -177,7 +182,8 @@ static void work(void *baton, apr_pool_t *pool)
     apr_pool_create(&turn, pool);
     for (;;) {
         etg_internal_answer answer = { .status = 0 };
-        body b = { .pool = turn, .leave = o->leave };
+        body b = { .pool = turn, .leave = o->leave,
+                   .stall = o->stall };
         etg_internal_ask ask = o->ask;
         apr_time_t began = apr_time_now();
         apr_status_t rv;
@@ -190,7 +196,8 @@ static void work(void *baton, apr_pool_t *pool)
         if (!mine || etg_workers_are_stopping(workers)) {
             return;
         }
-        ask.take = o->shows_body || o->leave >= 0 ? take : NULL;
+        ask.take = o->shows_body || o->leave >= 0 || o->stall > 0
+            ? take : NULL;
         ask.take_baton = &b;
         rv = etg_internal_request(internal, &ask, turn, &answer);
         tell(o, rv, &answer, &b, apr_time_now() - began, turn);
@@ -269,6 +276,9 @@ static int parse(order *o, request_rec *r, int *parallel, int *waits)
         }
         else if (!strcmp(word, "leave")) {
             o->leave = atoi(value);
+        }
+        else if (!strcmp(word, "stall")) {
+            o->stall = atoi(value);
         }
         else if (!strcmp(word, "body")) {
             o->shows_body = atoi(value);

@@ -175,6 +175,35 @@ def test_no_other_request_is_harmed_by_a_cut(httpd, backend, path):
     assert sum(count["timeup"] for count in counts) > 0
 
 
+def test_a_limit_does_not_cut_a_connection_that_was_given_back(
+        make_httpd, backend, path):
+    """The answer has come and is being dealt with when its limit ends; its
+    backend connection serves somebody else by then."""
+    httpd = make_httpd(CONFIG + "StartServers 1\nServerLimit 1\n"
+                       "MaxRequestWorkers 64\n", modules=MODULES)
+    backend.on(path, answer(200, {}, b"quick"))
+    over = threading.Event()
+
+    def late(exchange):
+        exchange.wait(over)
+        exchange.respond(200, {}, b"late")
+    backend.on(path + "-late", late)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            over.clear()
+            slow = pool.submit(fire, httpd, path, limit=400, stall=800)
+            number = backend.hits(path)
+            poll(lambda: backend.hits(path) > number or slow.done(), "it")
+            other = pool.submit(httpd.get, path + "-late")
+            slow.result()
+            over.set()
+            assert other.result().body == b"late"
+            if backend.requests(path)[-1].peer \
+                    == backend.requests(path + "-late")[-1].peer:
+                return
+    raise AssertionError("no connection was used again")
+
+
 def begin_hanging(httpd, handler, path, count=8):
     """Internal requests that hang, in one or more children."""
     with httpd.connect() as connection:
@@ -183,6 +212,21 @@ def begin_hanging(httpd, handler, path, count=8):
             headers=[("Connection", "close")])
         assert response.body == b"begun\n"
     poll(lambda: handler.waiting == count, "%d that hang" % count)
+
+
+def test_a_stop_is_not_held_up_by_clients_that_wait_for_them(
+        make_httpd, silent, path):
+    httpd = make_httpd(CONFIG, modules=MODULES)
+    httpd.log.claim(CUT)
+    handler = silent(path)
+    with httpd.connect() as connection:
+        connection.send_request("GET", order(path, limit=600000))
+        poll(lambda: handler.waiting == 1, "one that hangs")
+        began = time.monotonic()
+        httpd.process.send_signal(signal.SIGTERM)
+        httpd.process.wait(SOON)
+        print("%.2f s" % (time.monotonic() - began))
+    assert "AH00045" not in httpd.log.text()      # "still did not exit"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGWINCH])
