@@ -20,7 +20,7 @@ typedef struct following {
     etg_collapse_process leader;
     apr_interval_time_t wait;
     apr_time_t deadline;
-    int extended;              /* the further wait has begun, or there is none */
+    int extended;              /* the further wait has begun, or is none */
     int never_leads;
 } following;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_workers.c: jobs are done once or dropped once, and the end is in time. */
+/* test_workers.c: jobs are done once or dropped once; the end is in time. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
