@@ -27,6 +27,7 @@ static const char *tag_text(int weak, etg_bytes opaque, const char *suffix,
 static int ends_with(etg_bytes text, const char *end);
 static etg_bytes shortened(etg_bytes text, apr_size_t by);
 static int take_suffix_off(etg_entity_tag *tag);
+static void take_suffixes_off(etg_entity_tag *tag);
 static etg_bytes without_digits(etg_bytes opaque);
 static int same_base(const etg_entity_tag *member, etg_bytes base);
 static const char *find_match(etg_bytes list, const char *etag,
@@ -167,6 +168,13 @@ static int take_suffix_off(etg_entity_tag *tag)
     return 1;
 }
 
+/* Caches may stand one behind the other. */
+static void take_suffixes_off(etg_entity_tag *tag)
+{
+    while (take_suffix_off(tag)) {
+    }
+}
+
 /* Without "-" and 16 digits at the end; as it is, if they are not there. */
 static etg_bytes without_digits(etg_bytes opaque)
 {
@@ -192,12 +200,16 @@ static etg_bytes without_digits(etg_bytes opaque)
 static int same_base(const etg_entity_tag *member, etg_bytes base)
 {
     static const char *const suffixes[] = { "", "-gzip", "-br" };
-    etg_entity_tag own = *member;
 
-    take_suffix_off(&own);
     for (unsigned i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-        if (own.opaque.length == base.length + strlen(suffixes[i])
-            && ends_with(own.opaque, suffixes[i])
+        etg_entity_tag own = *member;
+
+        if (!ends_with(own.opaque, suffixes[i])) {
+            continue;
+        }
+        own.opaque = shortened(own.opaque, strlen(suffixes[i]));
+        take_suffixes_off(&own);
+        if (own.opaque.length == base.length
             && (base.length == 0
                 || memcmp(own.opaque.data, base.data, base.length) == 0)) {
             return 1;
@@ -217,7 +229,7 @@ static const char *find_match(etg_bytes list, const char *etag, apr_pool_t *p)
     if (!etg_entity_tag_parse(etg_bytes_of(etag), &wanted)) {
         return NULL;
     }
-    take_suffix_off(&wanted);
+    take_suffixes_off(&wanted);
     while (etg_entity_tag_next(&list, &member) == 1) {
         if (same_base(&member, wanted.opaque)) {
             const char *text = tag_text(member.weak, member.opaque, "", p);

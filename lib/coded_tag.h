@@ -11,10 +11,10 @@
  *               bytes follow from the coded ones, and so does the tag
  *     W/"v1" -> W/"v1;etg-gzip", W/"v1;etg-plain"
  *
- * Comparison (RFC 9110 §8.8.3.2). Weakly, tags are equal if they are when the
- * suffix is taken off both: the coding does not change what is said, so a
- * client that holds either form gets its 304. Strongly, only the very same
- * tag is.
+ * Comparison (RFC 9110 §8.8.3.2). Weakly, tags are equal if they are when all
+ * suffixes (of caches in a row) are taken off both: the coding does not change
+ * what is said, so a client that holds either form gets its 304. Strongly, only
+ * the very same tag is.
  */
 #ifndef ETG_LIB_CODED_TAG_H
 #define ETG_LIB_CODED_TAG_H
