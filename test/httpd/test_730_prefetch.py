@@ -345,6 +345,17 @@ def test_prefetch_749_over_http2(httpd, backend, path):
     arrives(httpd, second, tls=True)
 
 
+def test_prefetch_750_a_page_refused_is_not_a_page_seen(httpd, backend, path):
+    """A 504 (only-if-cached) just before it takes nothing from the page's own
+    first answer."""
+    first, second = ("/link%s/%d" % (path, n) for n in (1, 2))
+    backend.on(first, answer(200, dict(FRESH, **link(second))))
+    backend.on(second, answer(200, FRESH))
+    assert httpd.get(first, CACHED_ONLY).status == 504
+    assert httpd.get(first).status == 200
+    arrives(httpd, second)
+
+
 def test_prefetch_746_of_use_or_not(make_httpd, backend, path):
     httpd = make_httpd(CONFIG)
     one, two, three = ("/link%s/%d" % (path, n) for n in (1, 2, 3))
