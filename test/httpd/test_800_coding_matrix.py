@@ -15,6 +15,7 @@ from conftest import PROXY
 from harness import curl
 from harness.backend import http_date
 from harness.call_log import page
+from harness.net import poll
 from harness.steps import stored
 
 CONFIG = PROXY + """
@@ -50,7 +51,7 @@ VALIDATORS = {
     "none": {},
 }
 STATES = ["fresh", "validated-now", "validated-before", "renewed",
-          "stale-if-error"]
+          "stale-if-error", "refreshed-behind"]
 CELLS = [(state, validator) for state in STATES for validator in VALIDATORS
          # What has no validator cannot be confirmed, and a new version with
          # the old one's date cannot be told from it.
@@ -316,6 +317,9 @@ def bring_to(state, httpd, backend, path, origin):
         return renew(httpd, backend, path, origin)
     if state == "validated-now":
         origin.control = "no-cache"
+    elif state == "refreshed-behind":
+        origin.control = "max-age=600, stale-while-revalidate=86400"
+        origin.age = "1200"
     elif state != "fresh":
         origin.age = "1200"
     stored(httpd, backend, path)
@@ -338,6 +342,8 @@ def judge_state(state, backend, path, asked):
         assert len(seen) == 1
     elif state == "validated-now":
         assert len(seen) > asked
+    elif state == "refreshed-behind":
+        poll(lambda: backend.hits(path) > 1, "a refresh")
     for request in seen:
         assert "etg-" not in repr(request.fields)
         assert request.get("Accept-Encoding") in ("identity", "gzip")
