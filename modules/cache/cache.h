@@ -134,7 +134,6 @@ typedef struct etg_cache_context {
     apr_table_t *client_fields;   /* the client's, while swapped; else NULL */
     int tags_mapped;              /* the backend saw our tags as its own */
     etg_representation shown;     /* the form of found.stored that goes out */
-    int inflates;                 /* from the stored bytes, which are coded */
     apr_time_t requested_at;      /* when our fetch was begun */
     etg_store_key collapse_key;
     etg_collapse_ticket ticket;   /* number 0: none */
@@ -203,7 +202,7 @@ const char *etg_cache_store_trouble(apr_status_t rv);
 int etg_cache_serve(etg_cache_context *ctx, request_rec *r);
 /* Sets r up to answer with `stored` (status, fields, Age, Cache-Status,
  * conditional requests decided) and puts the body and EOS into `bb`.
- * DECLINED as above. etg_cache_inflate_pass sends it. */
+ * DECLINED as above. */
 int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
                          apr_bucket_brigade *bb);
 /* On a 304 to tags that were mapped back: names the one the client holds. */

@@ -54,6 +54,7 @@ static void check(struct etg_cache_coder *coder, const char *data,
                   apr_size_t length);
 static apr_status_t end_making(struct etg_cache_coder *coder);
 static int is_whole_gzip(struct etg_cache_coder *coder);
+static const char *vary_of(const apr_array_header_t *fields, apr_pool_t *p);
 
 etg_cache_coding_plan etg_cache_compress_plan(
     const etg_cache_context *ctx, const etg_response_view *response)
@@ -256,6 +257,7 @@ apr_status_t etg_cache_compress_end(etg_cache_context *ctx)
         record->coding = ETG_CODING_GZIP;
         record->plain_length = etg_inflater_written(coder->inflater);
         etg_coding_take_off(ctx->save.fields);
+        ctx->save.decision.vary = vary_of(ctx->save.fields, ctx->pool);
     }
     else if (coder->plan == ETG_CACHE_CODING_CHECK) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, ctx->first,
@@ -284,6 +286,21 @@ static int is_whole_gzip(struct etg_cache_coder *coder)
 {
     return coder->inflater != NULL
         && etg_inflater_end(coder->inflater) == APR_SUCCESS;
+}
+
+/* Who takes which coding no longer picks the response: it is for all. */
+static const char *vary_of(const apr_array_header_t *fields, apr_pool_t *p)
+{
+    apr_table_t *lines = apr_table_make(p, 2);
+
+    for (int i = 0; i < fields->nelts; i++) {
+        const etg_field *field = &APR_ARRAY_IDX(fields, i, etg_field);
+
+        if (!ap_cstr_casecmp(field->name, "Vary")) {
+            apr_table_addn(lines, field->name, field->value);
+        }
+    }
+    return etg_vary_names(lines, p);
 }
 
 void etg_cache_compress_abandon(etg_cache_context *ctx)

@@ -4,15 +4,18 @@
 #ifndef ETG_CACHE_INFLATE_H
 #define ETG_CACHE_INFLATE_H
 
-#include <util_filter.h>
-
 #include "modules/cache/cache.h"
 
-/* Sends what etg_cache_serve_into made: as it is, or inflated if the chosen
- * form wants it. `after`: the filter behind which it goes, NULL: before all
- * of r's. A filter's result. */
-apr_status_t etg_cache_inflate_pass(etg_cache_context *ctx, request_rec *r,
-                                    ap_filter_t *after,
-                                    apr_bucket_brigade *bb);
+/* Registers the filter (register_hooks). */
+void etg_cache_inflate_register(void);
+
+/* Puts a bucket of `length` bytes into `bb` that inflates `coded` as it is
+ * read, and the filter that reads it in portions into r's output chain. The
+ * beginning is inflated at once: a status other than APR_SUCCESS says that the
+ * body is damaged, and nothing was done. */
+apr_status_t etg_cache_inflate_insert(request_rec *r,
+                                      const etg_entity *coded,
+                                      apr_uint64_t length,
+                                      apr_bucket_brigade *bb);
 
 #endif

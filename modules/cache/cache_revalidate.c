@@ -47,10 +47,6 @@ static apr_status_t refresh(etg_cache_context *ctx,
     etg_response_view fresh;
     etg_storable decision;
 
-    if (old->coding == ETG_CODING_GZIP && !old->is_coded_here) {
-        /* For Vary: the record says it, the fields do not. */
-        apr_table_setn(fields, "Content-Encoding", "gzip");
-    }
     fill_response(&fresh, ctx, fresh_fields, old->status);
     etg_validation_decide(&decision, old, &ctx->request, &fresh, fields,
                           &ctx->policy, ctx->pool);
@@ -87,9 +83,6 @@ static void set_fields(etg_cache_context *ctx, etg_stored_response *stored,
     fill_response(&view, ctx, fields, stored->status);
     source = etg_governing_cache_control(&cc, &view, &ctx->policy, ctx->pool);
     rows = etg_storable_fields(&view, &cc, source, &ctx->policy, ctx->pool);
-    if (stored->coding == ETG_CODING_GZIP) {
-        etg_coding_take_off(rows);
-    }
     stored->fields = (const etg_field *)rows->elts;
     stored->field_count = rows->nelts;
     stored->etag = apr_table_get(fields, "ETag");

@@ -22,7 +22,6 @@
 #include "lib/validation.h"
 #include "modules/cache/cache_body.h"
 #include "modules/cache/cache_compress.h"
-#include "modules/cache/cache_inflate.h"
 #include "modules/cache/cache_raw_expires.h"
 #include "modules/glue/request_view.h"
 
@@ -204,7 +203,7 @@ static apr_status_t replace(ap_filter_t *f, apr_bucket_brigade *bb)
         /* Its body is gone, or a precondition failed. */
         return pass_error(f, bb, rv == DECLINED ? HTTP_BAD_GATEWAY : rv);
     }
-    return etg_cache_inflate_pass(ctx, r, f, bb);
+    return ap_pass_brigade(f->next, bb);
 }
 
 /* What this response means for the store. */

@@ -51,7 +51,7 @@ int etg_cache_serve(etg_cache_context *ctx, request_rec *r)
     ctx->done = 1;
     etg_cache_release(ctx, ETG_COLLAPSE_STORED);
     drop_applied_filters(ctx, r);
-    if (etg_cache_inflate_pass(ctx, r, NULL, bb) != APR_SUCCESS) {
+    if (ap_pass_brigade(r->output_filters, bb) != APR_SUCCESS) {
         return AP_FILTER_ERROR;
     }
     return OK;
@@ -98,7 +98,6 @@ static void choose_form(etg_cache_context *ctx, request_rec *r,
 {
     const apr_table_t *fields = r->headers_in;
 
-    ctx->inflates = 0;
     if (apr_table_get(r->subprocess_env, "no-gzip") != NULL) {
         /* What administrators say to mod_deflate of broken clients. */
         apr_table_t *plain = apr_table_copy(r->pool, fields);
@@ -183,6 +182,9 @@ static apr_status_t add_body(etg_cache_context *ctx, request_rec *r,
     if (rv != APR_SUCCESS || answer != ETG_STORE_HIT) {
         return rv != APR_SUCCESS ? rv : APR_NOTFOUND;
     }
+    if (ctx->shown.is_inflated) {
+        return etg_cache_inflate_insert(r, &entity, ctx->shown.length, bb);
+    }
     if (entity.bytes != NULL) {
         APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(
             (const char *)entity.bytes, entity.length, r->pool,
@@ -192,7 +194,6 @@ static apr_status_t add_body(etg_cache_context *ctx, request_rec *r,
         apr_brigade_insert_file(bb, entity.file, entity.offset,
                                 entity.length, r->pool);
     }
-    ctx->inflates = ctx->shown.is_inflated;
     return APR_SUCCESS;
 }
 

@@ -8,6 +8,7 @@
 #include "modules/cache/cache_background.h"
 
 #include "modules/cache/cache_handler.h"
+#include "modules/cache/cache_inflate.h"
 #include "modules/cache/cache_prefetch.h"
 #include "modules/cache/cache_query.h"
 #include "modules/cache/cache_raw_expires.h"
@@ -71,6 +72,7 @@ static void register_hooks(apr_pool_t *p)
     etg_internal_register(p);
     etg_cache_background_register();
     etg_cache_save_register();
+    etg_cache_inflate_register();
     etg_cache_raw_expires_register();
     etg_cache_query_register();
     etg_cache_tags_register();

@@ -132,11 +132,15 @@ def test_attacks_120_pieces_of_two_codings_are_never_joined(httpd, backend,
     backend.on(path, answer(200, dict(FRESH, ETag='"x"', **{
         "Content-Type": "text/plain"}), body))
     assert httpd.get(path).body == body
-    piece = httpd.get(path, dict(GZIP, Range="bytes=10-19",
-                                 **{"If-Range": '"x"'}))
+    rest = {"Range": "bytes=10-19", "If-Range": '"x"'}
+    piece = httpd.get(path, rest)
     assert piece.status == 206 and piece.body == body[10:20]
     assert piece.get("ETag") == '"x"'
     assert "Content-Encoding" not in piece
+    whole = httpd.get(path, dict(GZIP, **rest))
+    assert whole.status == 200 and gzip.decompress(whole.body) == body
+    assert whole.get("Content-Encoding") == "gzip"
+    assert whole.get("ETag") != '"x"'
 
 
 def test_attacks_121_a_304_of_another_response_before_chunks(httpd, backend,
