@@ -9,7 +9,7 @@ import pytest
 
 from conftest import PROXY
 from harness.backend import answer, counting, in_turn
-from harness.behind import ends
+from harness.behind import wait_for_ends
 from harness.httpd import mpm
 from harness.net import poll
 from harness.steps import FRESH, hit
@@ -108,13 +108,13 @@ def test_periodic_104_another_takes_over_when_it_dies(make_httpd, backend,
     httpd = make_httpd(ON + THREE + "Mutex %s etag-cache-refresh\n"
                        "ETagCacheRefresh %s every=1h\n" % (kind, path))
     httpd.log.claim("AH0005[12]")
-    wait_for(backend, path, 1)
+    wait_for_ends(httpd, path, 1)
     for number in (2, 3):
         poll(lambda: len(httpd.children()) >= 3, "three children")
         os.kill(holders(httpd)[-1], signal.SIGKILL)
         # It knows nothing of the last one's schedule and begins at once.
-        wait_for(backend, path, number)
-    poll(lambda: len(ends(httpd, path)) >= 3, "the end of the fetches")
+        wait_for_ends(httpd, path, number)
+        assert backend.hits(path) == number
     assert len(set(holders(httpd))) == 3
 
 
