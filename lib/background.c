@@ -25,16 +25,16 @@ const char *etg_background_limits_parse(etg_background_limits *limits,
         if (value_of(word, "threads=", &value)) {
             if (!read_count(value, ETG_BACKGROUND_THREADS_MAX,
                             &read.threads)) {
-                return "takes threads=1 to threads=64";
+                return "does not say threads=1 to threads=64";
             }
         }
         else if (value_of(word, "queue=", &value)) {
             if (!read_count(value, ETG_BACKGROUND_QUEUE_MAX, &read.queue)) {
-                return "takes queue=1 to queue=65536";
+                return "does not say queue=1 to queue=65536";
             }
         }
         else {
-            return "takes threads=number and queue=number";
+            return "is not threads=number queue=number";
         }
     }
     *limits = read;

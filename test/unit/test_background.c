@@ -45,10 +45,10 @@ static const struct {
     { "threads=4x", "threads=1 to" },
     { "queue=65537", "queue=1 to" },
     { "queue=0 threads=4", "queue=1 to" },
-    { "thread=4", "threads=number" },
-    { "4", "threads=number" },
-    { "Threads=4", "threads=number" },
-    { "threads = 4", "threads=number" }
+    { "thread=4", "is not threads=number" },
+    { "4", "is not threads=number" },
+    { "Threads=4", "is not threads=number" },
+    { "threads = 4", "is not threads=number" }
 };
 
 START_TEST(test_what_is_out_of_range_or_unknown_is_refused_with_a_reason)
