@@ -310,6 +310,7 @@ static void add_body(etg_cache_prefetch_job *job,
     job->entity = stored->entity;
     job->body_length = stored->body_length;
     job->coding = stored->coding;
+    job->is_new = stored == &ctx->save.record;
 }
 
 static apr_array_header_t *copy_words(const apr_array_header_t *words,

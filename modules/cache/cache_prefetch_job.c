@@ -13,12 +13,17 @@
 #include "lib/gzip.h"
 #include "lib/json_pointer.h"
 #include "lib/prefetch_ledger.h"
+#include "lib/workers.h"
 
 /* How many of a route may be under way. */
 #define TICKETS 2
 /* How long a page whose next is in the store is not looked at again, at
  * most; and one that has no next. */
 #define QUIET apr_time_from_sec(10)
+/* How often, and how far apart, a body is looked for that is just being
+ * written: its client may be faster than the store. */
+#define TRIES 10
+#define TRY_AGAIN apr_time_from_msec(20)
 /* How long a backend that failed is left alone with that page. */
 #define FAILED_FOR apr_time_from_sec(10)
 
@@ -82,7 +87,7 @@ static const char *next_in_body(prefetch *job, apr_pool_t *pool)
     apr_status_t rv = read_body(job, pool, &body);
 
     if (rv == APR_NOTFOUND) {
-        /* Its first client was faster than the store. */
+        /* The next who gets the page has it looked at again. */
         etg_collapse_remember(job->runtime->collapse, &job->page, 0);
         return NULL;
     }
@@ -112,6 +117,11 @@ static apr_status_t read_body(const prefetch *job, apr_pool_t *pool,
     etg_bytes stored;
     apr_status_t rv = read_entity(job, pool, &stored);
 
+    for (int i = 1; rv == APR_NOTFOUND && job->is_new && i < TRIES
+         && !etg_workers_are_stopping(job->runtime->workers); i++) {
+        apr_sleep(TRY_AGAIN);
+        rv = read_entity(job, pool, &stored);
+    }
     if (rv != APR_SUCCESS || job->coding == ETG_CODING_IDENTITY) {
         *body = stored;
         return rv;

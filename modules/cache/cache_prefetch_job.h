@@ -26,6 +26,7 @@ typedef struct etg_cache_prefetch_job {
     etg_entity_id entity;
     apr_uint64_t body_length;
     etg_coding coding;
+    int is_new;                   /* was stored for this very answer */
 } etg_cache_prefetch_job;
 
 /* An etg_work: carries the job out. */
