@@ -40,6 +40,7 @@ struct etg_prefetch_ledger {
     apr_uint32_t mask;
 };
 
+static header *first_line(void *memory);
 static unsigned buckets_for(unsigned places);
 static bucket *bucket_of(const etg_prefetch_ledger *ledger,
                          apr_uint64_t *hash);
@@ -53,7 +54,14 @@ static int oldest(const bucket *b);
 
 apr_size_t etg_prefetch_ledger_size(unsigned places)
 {
-    return sizeof(header) + buckets_for(places) * sizeof(bucket);
+    return LINE + sizeof(header) + buckets_for(places) * sizeof(bucket);
+}
+
+/* Shared memory of APR's begins a few bytes into a page; it is at the same
+ * address in all children. */
+static header *first_line(void *memory)
+{
+    return (header *)APR_ALIGN((apr_uintptr_t)memory, LINE);
 }
 
 static unsigned buckets_for(unsigned places)
@@ -69,11 +77,12 @@ static unsigned buckets_for(unsigned places)
 apr_status_t etg_prefetch_ledger_format(void *memory, apr_size_t size,
                                         unsigned places)
 {
-    header *head = memory;
+    header *head;
 
     if (size < etg_prefetch_ledger_size(places)) {
         return APR_ENOSPC;
     }
+    head = first_line(memory);
     head->version = VERSION;
     head->buckets = buckets_for(places);
     head->magic = MAGIC;
@@ -84,16 +93,16 @@ apr_status_t etg_prefetch_ledger_attach(etg_prefetch_ledger **ledger,
                                         void *memory, apr_size_t size,
                                         apr_pool_t *p)
 {
-    header *head = memory;
+    header *head = first_line(memory);
     apr_uint32_t buckets;
 
-    if (size < sizeof(*head) || head->magic != MAGIC
+    if (size < LINE + sizeof(*head) || head->magic != MAGIC
         || head->version != VERSION) {
         return APR_EINVAL;
     }
     buckets = head->buckets;
     if (buckets == 0 || (buckets & (buckets - 1)) != 0
-        || buckets > (size - sizeof(*head)) / sizeof(bucket)) {
+        || buckets > (size - LINE - sizeof(*head)) / sizeof(bucket)) {
         return APR_EINVAL;
     }
     *ledger = apr_palloc(p, sizeof(**ledger));
