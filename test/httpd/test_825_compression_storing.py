@@ -28,6 +28,7 @@ ETagCache On
 </Location>
 """
 
+TLS = CONFIG
 GZ = {"Accept-Encoding": "gzip"}
 TEXT = {"Content-Type": "text/plain"}
 KB = 1024
@@ -158,6 +159,20 @@ def test_storing_121_ranges_of_both_forms_of_a_large_body(httpd, backend,
     said = {"Range": "bytes=%d-" % (len(body) - 1)}
     assert httpd.get(path, said).status == 206
     assert httpd.get(path, dict(GZ, **said)).status == 416
+
+
+@pytest.mark.http2
+@pytest.mark.parametrize("tls", [True, False])
+def test_storing_122_large_bodies_over_http2(httpd, backend, path, tls):
+    body = lines(3000 * KB)
+    backend.on(path, answer(200, dict(FRESH, **TEXT), body))
+    stored(httpd, backend, path, tls=tls)
+    response = httpd.curl(path, "-H", "Host: localhost", tls=tls)
+    assert response.version == "HTTP/2" and response.hit
+    assert response.body == body and "Content-Encoding" not in response
+    part = httpd.curl(path, "-H", "Host: localhost", "-r",
+                      "1000000-2999999", tls=tls)
+    assert part.status == 206 and part.body == body[1000000:3000000]
 
 
 def test_storing_130_levels(httpd, backend, path):
