@@ -114,6 +114,32 @@ def test_passing_120_a_range_of_a_coded_tag_asks_for_the_whole(
     assert response.status == 200 and decoded(response) == PAGE
 
 
+DATE = "Sun, 01 Nov 2026 08:00:00 GMT"
+
+
+@pytest.mark.parametrize("control", ["max-age=100", "no-store"])
+def test_passing_122_a_part_known_by_date_alone_may_be_coded(
+        httpd, backend, path, control):
+    backend.on(path, answer(200, {
+        "Content-Type": "text/html", "Last-Modified": DATE,
+        "Cache-Control": control}, PAGE))
+    response, = curl.ask(httpd, path, [("GET", dict(GZ, **{
+        "Range": "bytes=100-199", "If-Range": DATE}))])
+    seen = backend.requests(path)[0]
+    assert "Range" not in seen and "If-Range" not in seen
+    assert response.status == 200 and decoded(response) == PAGE
+
+
+def test_passing_123_who_takes_no_gzip_goes_on_by_date(httpd, backend, path):
+    backend.on(path, answer(206, {
+        "Content-Range": "bytes 100-199/%d" % len(PAGE),
+        "Last-Modified": DATE, "Content-Type": "text/html"}, PAGE[100:200]))
+    response, = curl.ask(httpd, path, [("GET", {
+        "Range": "bytes=100-199", "If-Range": DATE})])
+    assert backend.requests(path)[0].get("If-Range") == DATE
+    assert (response.status, response.body) == (206, PAGE[100:200])
+
+
 def test_passing_121_a_range_of_the_backends_tag_goes_as_it_is(httpd, backend,
                                                                path):
     backend.on(path, in_turn(answer(206, {
