@@ -89,6 +89,16 @@ apr_status_t etg_workers_create(etg_workers **workers, unsigned threads,
     return APR_SUCCESS;
 }
 
+apr_status_t etg_job_pool_create(apr_pool_t **pool, const char *tag)
+{
+    apr_status_t rv = apr_pool_create_unmanaged_ex(pool, NULL, NULL);
+
+    if (rv == APR_SUCCESS) {
+        apr_pool_tag(*pool, tag);
+    }
+    return rv;
+}
+
 apr_status_t etg_workers_submit(etg_workers *workers, apr_pool_t *pool,
                                 etg_work *run, void *baton)
 {

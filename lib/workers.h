@@ -28,9 +28,13 @@ typedef void etg_work(void *baton, apr_pool_t *pool);
 apr_status_t etg_workers_create(etg_workers **workers, unsigned threads,
                                 unsigned queue, apr_pool_t *p);
 
-/* Hands a job over, together with its pool: a root pool with an allocator of
- * its own (apr_pool_create_unmanaged_ex), which is destroyed when the job is
- * done or dropped; cleanups on it say so. APR_SUCCESS, though a job (this or an
+/* A pool for a job: nobody's child, so that any thread may fill and destroy
+ * it, with an allocator of its own. `tag` names it in APR's debugging. */
+apr_status_t etg_job_pool_create(apr_pool_t **pool, const char *tag);
+
+/* Hands a job over, together with its pool (etg_job_pool_create), which is
+ * destroyed when the job is done or dropped; cleanups on it say so.
+ * APR_SUCCESS, though a job (this or an
  * older one) may have been dropped for it; anything else (APR_EOF: stopped;
  * no thread could be made): dropped as well. Never blocks. */
 apr_status_t etg_workers_submit(etg_workers *workers, apr_pool_t *pool,

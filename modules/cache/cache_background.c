@@ -45,10 +45,11 @@ static int open_workers(etg_cache_runtime *runtime, apr_pool_t *pchild,
 static apr_status_t end_background(void *data);
 static void log_counters(const ending *end, int left);
 static int submit_refresh(etg_cache_context *ctx, request_rec *r,
-                          const etg_collapse_ticket *ticket);
+                          etg_collapse_ticket *ticket);
 static void run_refresh(void *baton, apr_pool_t *pool);
 static apr_status_t drop_refresh(void *data);
 static void pause_key(etg_store_key *key, const etg_store_key *collapse_key);
+static const char *path_of(const char *target);
 static const apr_table_t *client_fields(request_rec *r);
 static void copy_fields(apr_table_t *to, const apr_table_t *from);
 static int is_of_this_request(const char *name);
@@ -212,13 +213,16 @@ int etg_cache_refresh_behind(etg_cache_context *ctx, request_rec *r)
 }
 
 static int submit_refresh(etg_cache_context *ctx, request_rec *r,
-                          const etg_collapse_ticket *ticket)
+                          etg_collapse_ticket *ticket)
 {
     apr_pool_t *pool;
     refresh *job;
 
-    apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
-    apr_pool_tag(pool, "etag-cache-refresh");
+    if (etg_job_pool_create(&pool, "etag-cache-refresh") != APR_SUCCESS) {
+        etg_collapse_finish(ctx->runtime->collapse, ticket,
+                            ETG_COLLAPSE_NOT_STORED, 0);
+        return 0;
+    }
     job = apr_pcalloc(pool, sizeof(*job));
     job->runtime = ctx->runtime;
     job->errand.purpose = ETG_CACHE_REFRESH;
@@ -299,7 +303,8 @@ etg_internal_ask *etg_cache_errand_ask(const etg_cache_context *ctx,
     ask->server = first->server;
     ask->is_https = !strcmp(ap_http_scheme(first), "https");
     ask->method = "GET";
-    ask->target = apr_pstrdup(p, target);
+    ask->target = apr_pstrcat(p, *path_of(target) == '/' ? "" : "/",
+                              path_of(target), NULL);
     ask->fields = fields;
     ask->client_ip = apr_pstrdup(p, first->useragent_ip);
     if (apr_sockaddr_info_copy(&ask->local, first->connection->local_addr, p)
@@ -309,6 +314,16 @@ etg_internal_ask *etg_cache_errand_ask(const etg_cache_context *ctx,
     ask->depth = outer == NULL ? 0 : outer->depth + 1;
     ask->limit = first->server->timeout;
     return ask;
+}
+
+/* Clients may name the whole URL; Host, which httpd sets by it, has the rest.
+ * "http://host" and "http://host?q" mean the path "/". */
+static const char *path_of(const char *target)
+{
+    const char *authority = *target == '/' ? NULL : strstr(target, "://");
+
+    return authority == NULL ? target
+                             : authority + 3 + strcspn(authority + 3, "/?");
 }
 
 /* As they came, so that the admin's rules apply to them once. Where
@@ -346,7 +361,7 @@ static int is_of_this_request(const char *name)
     static const char *const names[] = {
         "If-Match", "If-None-Match", "If-Modified-Since",
         "If-Unmodified-Since", "If-Range", "Range", "Cache-Control",
-        "Pragma", "Content-Length", "Expect", NULL
+        "Pragma", "Content-Length", "Expect", "Max-Forwards", NULL
     };
 
     for (int i = 0; names[i] != NULL; i++) {

@@ -152,8 +152,9 @@ void etg_cache_prefetch_after(etg_cache_context *ctx, request_rec *r)
     else if (!has_readable_body(ctx)) {
         return;
     }
-    apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
-    apr_pool_tag(pool, "etag-cache-prefetch");
+    if (etg_job_pool_create(&pool, "etag-cache-prefetch") != APR_SUCCESS) {
+        return;
+    }
     job = make_job(ctx, r, next, pool);
     job->page = page;
     if (next == NULL) {

@@ -48,7 +48,6 @@ static apr_status_t tick(int state, void *baton, apr_pool_t *ptemp);
 static int holds(etg_cache_warm *warm);
 static void let_go(etg_cache_warm *warm);
 static void submit(etg_cache_warm *warm, etg_cache_warm_url *url);
-static apr_pool_t *own_pool(void);
 static apr_status_t leave_job(void *baton);
 static void fetch(void *baton, apr_pool_t *p);
 static void conclude(etg_cache_warm_url *url, apr_time_t began,
@@ -182,10 +181,10 @@ static void let_go(etg_cache_warm *warm)
 
 static void submit(etg_cache_warm *warm, etg_cache_warm_url *url)
 {
-    apr_pool_t *pool = own_pool();
+    apr_pool_t *pool;
     warm_job *job;
 
-    if (pool == NULL) {
+    if (etg_job_pool_create(&pool, "etag-cache-warm") != APR_SUCCESS) {
         return;
     }
     job = apr_pcalloc(pool, sizeof(*job));
@@ -194,23 +193,6 @@ static void submit(etg_cache_warm *warm, etg_cache_warm_url *url)
     __atomic_store_n(&url->in_flight, 1, __ATOMIC_RELEASE);
     apr_pool_cleanup_register(pool, job, leave_job, apr_pool_cleanup_null);
     etg_workers_submit(warm->runtime->workers, pool, fetch, job);
-}
-
-static apr_pool_t *own_pool(void)
-{
-    apr_allocator_t *allocator;
-    apr_pool_t *pool;
-
-    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
-        return NULL;
-    }
-    if (apr_pool_create_unmanaged_ex(&pool, NULL, allocator)
-            != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return NULL;
-    }
-    apr_allocator_owner_set(allocator, pool);
-    return pool;
 }
 
 /* Done, or dropped from a full queue. */

@@ -133,21 +133,13 @@ void etg_internal_connection_end(conn_rec *c)
  * its own without a lock. */
 static apr_status_t own_pool(apr_pool_t **pool, apr_pool_t *like)
 {
-    apr_allocator_t *allocator;
-    apr_status_t rv = apr_allocator_create(&allocator);
+    apr_status_t rv = apr_pool_create_unmanaged_ex(
+        pool, apr_pool_abort_get(like), NULL);
 
-    if (rv != APR_SUCCESS) {
-        return rv;
+    if (rv == APR_SUCCESS) {
+        apr_pool_tag(*pool, "etag-internal-connection");
     }
-    rv = apr_pool_create_unmanaged_ex(pool, apr_pool_abort_get(like),
-                                      allocator);
-    if (rv != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return rv;
-    }
-    apr_allocator_owner_set(allocator, *pool);
-    apr_pool_tag(*pool, "etag-internal-connection");
-    return APR_SUCCESS;
+    return rv;
 }
 
 static void set_ends(conn_rec *c, const etg_internal_ask *ask)

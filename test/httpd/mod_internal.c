@@ -208,12 +208,11 @@ static void work(void *baton, apr_pool_t *pool)
 /* The order's own pool, whose memory other threads read. */
 static apr_pool_t *lone_pool(void)
 {
-    apr_allocator_t *allocator;
     apr_pool_t *pool;
 
-    apr_allocator_create(&allocator);
-    apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
-    apr_allocator_owner_set(allocator, pool);
+    if (etg_job_pool_create(&pool, "order") != APR_SUCCESS) {
+        abort();
+    }
     return pool;
 }
 

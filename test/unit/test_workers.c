@@ -131,12 +131,9 @@ static apr_status_t pool_goes(void *data)
 
 static apr_pool_t *job_pool(void)
 {
-    apr_allocator_t *allocator;
     apr_pool_t *p;
 
-    apr_allocator_create(&allocator);
-    apr_pool_create_unmanaged_ex(&p, NULL, allocator);
-    apr_allocator_owner_set(allocator, p);
+    ck_assert_int_eq(etg_job_pool_create(&p, "test-job"), APR_SUCCESS);
     apr_pool_cleanup_register(p, NULL, pool_goes, apr_pool_cleanup_null);
     return p;
 }
