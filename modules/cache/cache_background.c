@@ -11,8 +11,6 @@
  */
 #include "modules/cache/cache_background.h"
 
-#include <ap_mpm.h>
-
 #include "lib/background.h"
 #include "lib/field_list.h"
 #include "lib/workers.h"
@@ -39,7 +37,6 @@ typedef struct ending {
 } ending;
 
 static int keep_fields(request_rec *r);
-static int has_threads(void);
 static int open_workers(etg_cache_runtime *runtime, apr_pool_t *pchild,
                         server_rec *s);
 static apr_status_t end_background(void *data);
@@ -91,7 +88,7 @@ void etg_cache_background_prepare(apr_pool_t *ptemp, server_rec *s)
         "ETagCacheRefreshAhead", "ETagCacheRefresh", "ETagCachePrefetch", NULL
     };
 
-    if (has_threads() || !etg_cache_is_used(ptemp)) {
+    if (etg_internal_is_possible() || !etg_cache_is_used(ptemp)) {
         return;
     }
     for (int i = 0; asking[i] != NULL; i++) {
@@ -105,21 +102,13 @@ void etg_cache_background_prepare(apr_pool_t *ptemp, server_rec *s)
     }
 }
 
-static int has_threads(void)
-{
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
-
-    return ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS
-        && threaded != AP_MPMQ_NOT_SUPPORTED;
-}
-
 void etg_cache_background_open(etg_cache_runtime *runtime, apr_pool_t *pchild,
                                server_rec *s)
 {
     ending *end;
 
-    if (!runtime->is_used || runtime->collapse == NULL || !has_threads()
-        || !open_workers(runtime, pchild, s)) {
+    if (!runtime->is_used || runtime->collapse == NULL
+        || !etg_internal_is_possible() || !open_workers(runtime, pchild, s)) {
         return;
     }
     end = apr_palloc(pchild, sizeof(*end));
@@ -143,10 +132,10 @@ static int open_workers(etg_cache_runtime *runtime, apr_pool_t *pchild,
         != NULL) {
         return 0;                     /* refused when it was read */
     }
-    rv = etg_internal_create(&runtime->internal, s, pchild);
+    rv = etg_workers_create(&runtime->workers, limits.threads, limits.queue,
+                            pchild);
     if (rv == APR_SUCCESS) {
-        rv = etg_workers_create(&runtime->workers, limits.threads,
-                                limits.queue, pchild);
+        rv = etg_internal_create(&runtime->internal, s, pchild);
     }
     if (rv != APR_SUCCESS) {
         runtime->workers = NULL;
@@ -172,20 +161,27 @@ static apr_status_t end_background(void *data)
 
 static void log_counters(const ending *end, int left)
 {
-    apr_array_header_t *rows = etg_workers_counters(end->runtime->workers,
-                                                    end->pool);
+    const char *text = etg_cache_counters_text(
+        etg_workers_counters(end->runtime->workers, end->pool), end->pool);
+
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, end->server,
+                 ETGLOGNO(0163) "background:%s%s", text,
+                 left ? "; not all ended in time" : "");
+}
+
+const char *etg_cache_counters_text(const apr_array_header_t *rows,
+                                    apr_pool_t *p)
+{
     const char *text = "";
 
     for (int i = 0; i < rows->nelts; i++) {
         const etg_store_counter *row = &APR_ARRAY_IDX(rows, i,
                                                       etg_store_counter);
 
-        text = apr_psprintf(end->pool, "%s %s=%" APR_UINT64_T_FMT, text,
-                            row->name, row->value);
+        text = apr_psprintf(p, "%s %s=%" APR_UINT64_T_FMT, text, row->name,
+                            row->value);
     }
-    ap_log_error(APLOG_MARK, APLOG_INFO, 0, end->server,
-                 ETGLOGNO(0163) "background:%s%s", text,
-                 left ? "; not all ended in time" : "");
+    return text;
 }
 
 int etg_cache_background_is_on(const etg_cache_runtime *runtime)

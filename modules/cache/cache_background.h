@@ -57,6 +57,10 @@ void etg_cache_background_open(etg_cache_runtime *runtime, apr_pool_t *pchild,
 /* May a stale response be served because it is refreshed behind it? */
 int etg_cache_background_is_on(const etg_cache_runtime *runtime);
 
+/* " name=value" for each row (etg_store_counter), in `p`: for the log. */
+const char *etg_cache_counters_text(const apr_array_header_t *rows,
+                                    apr_pool_t *p);
+
 /* .check of ETagCacheBackground. */
 const char *etg_cache_background_check(cmd_parms *cmd, const void *value);
 

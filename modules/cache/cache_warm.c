@@ -14,7 +14,6 @@
  */
 #include "modules/cache/cache_warm.h"
 
-#include <ap_mpm.h>
 #include <mod_watchdog.h>
 #include <util_mutex.h>
 
@@ -67,7 +66,6 @@ void etg_cache_warm_prepare(apr_pool_t *pconf, server_rec *s)
     const etg_cache_server_conf *conf = ap_get_module_config(
         s->module_config, &etag_cache_module);
     etg_cache_warm *warm = apr_pcalloc(pconf, sizeof(*warm));
-    int threads = AP_MPMQ_NOT_SUPPORTED;
 
     warm->runtime = conf->runtime;
     warm->main = s;
@@ -75,10 +73,9 @@ void etg_cache_warm_prepare(apr_pool_t *pconf, server_rec *s)
     if (!conf->runtime->is_used || warm->urls->nelts == 0) {
         return;
     }
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threads);
     /* Without threads etg_cache_background_prepare has said so, without a
      * mutex httpd has. */
-    if (threads == AP_MPMQ_NOT_SUPPORTED
+    if (!etg_internal_is_possible()
         || ap_proc_mutex_create(&warm->mutex, NULL, MUTEX_TYPE, NULL, s,
                                 pconf, 0) != APR_SUCCESS) {
         return;
