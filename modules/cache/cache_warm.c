@@ -11,9 +11,14 @@
  * A URL's schedule is the watchdog thread's while none of its fetches is under
  * way and the job's meanwhile; `in_flight` hands it over. Whoever takes the
  * mutex over knows nothing of the last one's schedule and fetches at once.
+ *
+ * mod_watchdog stops its thread with the process, when the child's pool has
+ * gone: a tick holds a lock, of the configuration's pool, that the child's end
+ * waits for, and finds everything closed after that.
  */
 #include "modules/cache/cache_warm.h"
 
+#include <apr_thread_mutex.h>
 #include <mod_watchdog.h>
 #include <util_mutex.h>
 
@@ -31,8 +36,9 @@ typedef struct etg_cache_warm {
     server_rec *main;
     apr_array_header_t *urls;     /* etg_cache_warm_url rows */
     apr_proc_mutex_t *mutex;
-    int is_open;                  /* child: it can be fetched; atomic */
-    int is_holder;                /* the watchdog thread's */
+    apr_thread_mutex_t *lock;     /* guards the rest, in each process */
+    int is_open;                  /* child: it can be fetched */
+    int is_holder;
 } etg_cache_warm;
 
 /* One fetch; lives in its job's pool. */
@@ -43,7 +49,9 @@ typedef struct warm_job {
 } warm_job;
 
 static int watch(etg_cache_warm *warm, apr_pool_t *pconf);
+static apr_status_t close_warm(void *data);
 static apr_status_t tick(int state, void *baton, apr_pool_t *ptemp);
+static void submit_due(etg_cache_warm *warm, apr_time_t now);
 static int holds(etg_cache_warm *warm);
 static void let_go(etg_cache_warm *warm);
 static void submit(etg_cache_warm *warm, etg_cache_warm_url *url);
@@ -77,7 +85,9 @@ void etg_cache_warm_prepare(apr_pool_t *pconf, server_rec *s)
      * mutex httpd has. */
     if (!etg_internal_is_possible()
         || ap_proc_mutex_create(&warm->mutex, NULL, MUTEX_TYPE, NULL, s,
-                                pconf, 0) != APR_SUCCESS) {
+                                pconf, 0) != APR_SUCCESS
+        || apr_thread_mutex_create(&warm->lock, APR_THREAD_MUTEX_DEFAULT,
+                                   pconf) != APR_SUCCESS) {
         return;
     }
     if (!watch(warm, pconf)) {
@@ -125,23 +135,43 @@ void etg_cache_warm_open(apr_pool_t *pchild, server_rec *s)
                      MUTEX_TYPE);
         return;
     }
-    __atomic_store_n(&warm->is_open, 1, __ATOMIC_RELEASE);
+    apr_thread_mutex_lock(warm->lock);
+    warm->is_open = 1;
+    apr_thread_mutex_unlock(warm->lock);
+    /* Runs before the background's own, which was registered earlier. */
+    apr_pool_pre_cleanup_register(pchild, warm, close_warm);
+}
+
+static apr_status_t close_warm(void *data)
+{
+    etg_cache_warm *warm = data;
+
+    apr_thread_mutex_lock(warm->lock);
+    warm->is_open = 0;
+    let_go(warm);
+    apr_thread_mutex_unlock(warm->lock);
+    return APR_SUCCESS;
 }
 
 static apr_status_t tick(int state, void *baton, apr_pool_t *ptemp)
 {
     etg_cache_warm *warm = baton;
-    apr_time_t now = apr_time_now();
 
     (void)ptemp;
-    if (!__atomic_load_n(&warm->is_open, __ATOMIC_ACQUIRE)) {
-        return APR_SUCCESS;
-    }
+    apr_thread_mutex_lock(warm->lock);
     if (state == AP_WATCHDOG_STATE_STOPPING) {
         let_go(warm);
-        return APR_SUCCESS;
     }
-    for (int i = 0; holds(warm) && i < warm->urls->nelts; i++) {
+    else if (warm->is_open && holds(warm)) {
+        submit_due(warm, apr_time_now());
+    }
+    apr_thread_mutex_unlock(warm->lock);
+    return APR_SUCCESS;
+}
+
+static void submit_due(etg_cache_warm *warm, apr_time_t now)
+{
+    for (int i = 0; i < warm->urls->nelts; i++) {
         etg_cache_warm_url *url = &APR_ARRAY_IDX(warm->urls, i,
                                                  etg_cache_warm_url);
 
@@ -150,7 +180,6 @@ static apr_status_t tick(int state, void *baton, apr_pool_t *ptemp)
             submit(warm, url);
         }
     }
-    return APR_SUCCESS;
 }
 
 static int holds(etg_cache_warm *warm)
