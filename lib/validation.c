@@ -25,19 +25,6 @@ static int etag_agrees(const char *held, const char *said);
 static int is_updated_by(const char *connection, const char *name);
 static int strengthens(const etg_stored_response *stored,
                        const apr_table_t *fresh_fields);
-/* Does it name, strongly, bytes that ours need not be? A server that codes its
- * answers says W/"a" on them, and "a" in a 304 of what it coded. */
-static int strengthens(const etg_stored_response *stored,
-                       const apr_table_t *fresh_fields)
-{
-    const char *said = apr_table_get(fresh_fields, "ETag");
-    etg_entity_tag tag;
-
-    return said != NULL && etg_entity_tag_parse(etg_bytes_of(said), &tag)
-        && !tag.weak
-        && !etg_entity_tag_list_has(etg_bytes_of(said), stored->etag, 1);
-}
-
 static int has_directives(const apr_table_t *fields, const etg_policy *policy);
 static void renew(etg_freshness *freshness, const etg_stored_response *stored,
                   const etg_response_view *fresh,
@@ -205,6 +192,19 @@ static int length_agrees(const etg_stored_response *stored,
            && (strcasecmp(coding, "gzip") == 0
                || strcasecmp(coding, "x-gzip") == 0)
            && length == stored->body_length;
+}
+
+/* Does it name, strongly, bytes that ours need not be? A server that codes its
+ * answers says W/"a" on them, and "a" in a 304 of what it coded. */
+static int strengthens(const etg_stored_response *stored,
+                       const apr_table_t *fresh_fields)
+{
+    const char *said = apr_table_get(fresh_fields, "ETag");
+    etg_entity_tag tag;
+
+    return said != NULL && etg_entity_tag_parse(etg_bytes_of(said), &tag)
+        && !tag.weak
+        && !etg_entity_tag_list_has(etg_bytes_of(said), stored->etag, 1);
 }
 
 static const char *reduced_connection(const char *value, apr_pool_t *p)
