@@ -131,11 +131,7 @@ void etg_validation_decide(etg_storable *decision,
     merged.status = stored->status;
     merged.fields = updated;
     if (has_directives(fresh->fields, policy)) {
-        etg_policy as_stored = *policy;
-
-        /* A coding among stored fields is one that is not undone. */
-        as_stored.undoes_gzip = 0;
-        etg_storable_decide(decision, request, &merged, &as_stored, p);
+        etg_storable_decide(decision, request, &merged, policy, p);
         return;
     }
     renew(&decision->freshness, stored, fresh, &merged, policy, p);

@@ -271,7 +271,6 @@ START_TEST(a_coding_that_is_stored_opaque_stays_a_variant_when_validated)
     etg_policy policy = plain_policy();
     etg_storable decision;
 
-    policy.undoes_gzip = 1;
     etg_validation_decide(&decision, &stored, &request, &fresh,
                           etg_validation_update(&stored, fresh.fields, pool),
                           &policy, pool);
