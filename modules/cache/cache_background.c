@@ -40,6 +40,7 @@ static int keep_fields(request_rec *r);
 static int open_workers(etg_cache_runtime *runtime, apr_pool_t *pchild,
                         server_rec *s);
 static apr_status_t end_background(void *data);
+static etg_workers *workers_of(const etg_cache_runtime *runtime);
 static void log_counters(const ending *end, int left);
 static int submit_refresh(etg_cache_context *ctx, request_rec *r,
                           etg_collapse_ticket *ticket);
@@ -158,7 +159,7 @@ static apr_status_t end_background(void *data)
     etg_internal_stop(end->runtime->internal);
     left = etg_workers_stop(end->runtime->workers, END_WAIT);
     log_counters(end, left);
-    end->runtime->workers = NULL;
+    __atomic_store_n(&end->runtime->workers, NULL, __ATOMIC_RELEASE);
     return APR_SUCCESS;
 }
 
@@ -189,7 +190,34 @@ const char *etg_cache_counters_text(const apr_array_header_t *rows,
 
 int etg_cache_background_is_on(const etg_cache_runtime *runtime)
 {
-    return runtime->workers != NULL && runtime->collapse != NULL;
+    return workers_of(runtime) != NULL && runtime->collapse != NULL;
+}
+
+int etg_cache_background_is_ending(const etg_cache_runtime *runtime)
+{
+    const etg_workers *workers = workers_of(runtime);
+
+    return workers == NULL || etg_workers_are_stopping(workers);
+}
+
+apr_status_t etg_cache_background_submit(etg_cache_runtime *runtime,
+                                         apr_pool_t *pool, etg_work *run,
+                                         void *baton)
+{
+    etg_workers *workers = workers_of(runtime);
+
+    if (workers == NULL) {
+        apr_pool_destroy(pool);
+        return APR_EOF;
+    }
+    return etg_workers_submit(workers, pool, run, baton);
+}
+
+/* A thread that did not end in time, or another module's, may ask while the
+ * child's main thread ends the background. */
+static etg_workers *workers_of(const etg_cache_runtime *runtime)
+{
+    return __atomic_load_n(&runtime->workers, __ATOMIC_ACQUIRE);
 }
 
 int etg_cache_refresh_behind(etg_cache_context *ctx, request_rec *r)
@@ -231,7 +259,7 @@ static int submit_refresh(etg_cache_context *ctx, request_rec *r,
     apr_pool_cleanup_register(pool, job, drop_refresh, apr_pool_cleanup_null);
     job->ask = etg_cache_errand_ask(ctx, r, ctx->first->unparsed_uri, 1,
                                     pool);
-    if (etg_workers_submit(ctx->runtime->workers, pool, run_refresh, job)
+    if (etg_cache_background_submit(ctx->runtime, pool, run_refresh, job)
         != APR_SUCCESS) {
         return 0;
     }

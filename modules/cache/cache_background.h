@@ -17,6 +17,7 @@
 #ifndef ETG_CACHE_BACKGROUND_H
 #define ETG_CACHE_BACKGROUND_H
 
+#include "lib/workers.h"
 #include "modules/cache/cache.h"
 #include "modules/glue/internal_request.h"
 
@@ -56,6 +57,12 @@ void etg_cache_background_open(etg_cache_runtime *runtime, apr_pool_t *pchild,
                                server_rec *s);
 /* May a stale response be served because it is refreshed behind it? */
 int etg_cache_background_is_on(const etg_cache_runtime *runtime);
+/* Shall a job that has several things to do leave the rest? */
+int etg_cache_background_is_ending(const etg_cache_runtime *runtime);
+/* As etg_workers_submit(); APR_EOF also if there is no background (more). */
+apr_status_t etg_cache_background_submit(etg_cache_runtime *runtime,
+                                         apr_pool_t *pool, etg_work *run,
+                                         void *baton);
 
 /* " name=value" for each row (etg_store_counter), in `p`: for the log. */
 const char *etg_cache_counters_text(const apr_array_header_t *rows,

@@ -155,8 +155,8 @@ void etg_cache_prefetch_after(etg_cache_context *ctx, request_rec *r)
     if (next == NULL) {
         add_body(job, ctx, rule.name, pool);
     }
-    etg_workers_submit(ctx->runtime->workers, pool, etg_cache_prefetch_run,
-                       job);
+    etg_cache_background_submit(ctx->runtime, pool, etg_cache_prefetch_run,
+                                job);
 }
 
 /* The flag says that somebody was the first to ask; the ledger, who. */

@@ -218,7 +218,7 @@ static void submit(etg_cache_warm *warm, etg_cache_warm_url *url)
     job->url = url;
     __atomic_store_n(&url->in_flight, 1, __ATOMIC_RELEASE);
     apr_pool_cleanup_register(pool, job, leave_job, apr_pool_cleanup_null);
-    etg_workers_submit(warm->runtime->workers, pool, fetch, job);
+    etg_cache_background_submit(warm->runtime, pool, fetch, job);
 }
 
 /* Done, or dropped from a full queue. */
