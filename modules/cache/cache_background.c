@@ -20,6 +20,9 @@
 #define END_WAIT apr_time_from_sec(1)
 /* How long a backend that failed a refresh is left alone with that key. */
 #define PAUSE apr_time_from_sec(1)
+/* What is remembered of a key, by what its bytes are changed with. */
+#define PAUSED 0x5a
+#define FAILED 0xa5
 /* A request's fields as they came, in its pool's userdata. */
 #define FIELDS_KEY "etag-cache-fields"
 
@@ -46,7 +49,9 @@ static int submit_refresh(etg_cache_context *ctx, request_rec *r,
                           etg_collapse_ticket *ticket);
 static void run_refresh(void *baton, apr_pool_t *pool);
 static apr_status_t drop_refresh(void *data);
-static void pause_key(etg_store_key *key, const etg_store_key *collapse_key);
+static int is_remembered(const etg_cache_context *ctx, unsigned char what);
+static void pause_key(etg_store_key *key, const etg_store_key *collapse_key,
+                      unsigned char what);
 static const char *path_of(const char *target);
 static const apr_table_t *client_fields(request_rec *r);
 static void copy_fields(apr_table_t *to, const apr_table_t *from);
@@ -284,28 +289,42 @@ static apr_status_t drop_refresh(void *data)
 }
 
 void etg_cache_refresh_pause(etg_cache_runtime *runtime,
-                             const etg_store_key *collapse_key)
+                             const etg_store_key *collapse_key, int failed)
 {
+    apr_time_t until = apr_time_now() + PAUSE;
     etg_store_key key;
 
-    pause_key(&key, collapse_key);
-    etg_collapse_remember(runtime->collapse, &key, apr_time_now() + PAUSE);
+    pause_key(&key, collapse_key, FAILED);
+    etg_collapse_remember(runtime->collapse, &key, failed ? until : 0);
+    pause_key(&key, collapse_key, PAUSED);
+    etg_collapse_remember(runtime->collapse, &key, until);
 }
 
 int etg_cache_refresh_is_paused(const etg_cache_context *ctx)
 {
+    return is_remembered(ctx, PAUSED);
+}
+
+int etg_cache_refresh_has_failed(const etg_cache_context *ctx)
+{
+    return is_remembered(ctx, FAILED);
+}
+
+static int is_remembered(const etg_cache_context *ctx, unsigned char what)
+{
     etg_store_key key;
 
-    pause_key(&key, &ctx->collapse_key);
+    pause_key(&key, &ctx->collapse_key, what);
     return etg_collapse_is_uncacheable(ctx->runtime->collapse, &key,
                                        apr_time_now());
 }
 
 /* Pauses are kept beside the uncacheable keys, under keys of their own. */
-static void pause_key(etg_store_key *key, const etg_store_key *collapse_key)
+static void pause_key(etg_store_key *key, const etg_store_key *collapse_key,
+                      unsigned char what)
 {
     for (apr_size_t i = 0; i < sizeof(key->bytes); i++) {
-        key->bytes[i] = collapse_key->bytes[i] ^ 0x5a;
+        key->bytes[i] = collapse_key->bytes[i] ^ what;
     }
 }
 

@@ -41,6 +41,9 @@ typedef struct etg_cache_errand {
     etg_store_key collapse_key;
     /* What has become of it, set by our handler on the errand's thread: */
     int was_fetched;              /* the backend was asked */
+    int is_answered;              /* otherwise: the backend has said what it
+                                   * means, and that is no failure (a login,
+                                   * 404, what cannot be stored) */
     int is_stored;                /* a new response is stored now, or one
                                    * new enough was already */
     apr_interval_time_t ttl;      /* of it; negative: stale at once */
@@ -109,11 +112,13 @@ void etg_cache_errand_conclude(etg_cache_context *ctx, int status);
  * stored nothing makes the next of its key wait a moment. */
 void etg_cache_errand_end(etg_cache_runtime *runtime,
                           etg_cache_errand *errand);
-/* No refresh of this key for a moment. */
+/* No refresh of this key for a moment; `failed`: the backend was no help. */
 void etg_cache_refresh_pause(etg_cache_runtime *runtime,
-                             const etg_store_key *collapse_key);
+                             const etg_store_key *collapse_key, int failed);
 /* Is it that moment? */
 int etg_cache_refresh_is_paused(const etg_cache_context *ctx);
+/* And did the backend fail? */
+int etg_cache_refresh_has_failed(const etg_cache_context *ctx);
 
 /* A client whose stale response must be validated, but may also be served if
  * the backend fails: has it fetched in the background and waits for that as
