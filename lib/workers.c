@@ -193,7 +193,9 @@ static apr_status_t stop_at_last(void *data)
 {
     etg_workers *w = data;
 
-    if (etg_workers_stop(w, apr_time_from_sec(1)) == 0) {
+    /* Whoever has stopped it before has waited. */
+    if (etg_workers_stop(w, etg_workers_are_stopping(w)
+                            ? 0 : apr_time_from_sec(1)) == 0) {
         pthread_cond_destroy(&w->wake);
         pthread_cond_destroy(&w->gone);
         pthread_mutex_destroy(&w->lock);

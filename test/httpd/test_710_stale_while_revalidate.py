@@ -79,7 +79,8 @@ def test_swr_101_of_100_clients_nobody_waits(httpd, backend, path):
         crowd.report("stale")
         poll(lambda: backend.hits(path), "the refresh")
         for response in crowd.ask(path + "-second").answers():
-            assert response is not None and response.body == b"second"
+            assert response is not None, [m.error for m in crowd.members]
+            assert response.body == b"second"
         crowd.report("the second URL")
         for response in crowd.ask(path).answers():
             assert response.body == b"old"
