@@ -322,9 +322,7 @@ class Httpd:
         if os.environ.get("MPM", "event") == "event":
             self.log.claim_from_now(
                 r"AH0005[12]: child pid \d+ exit signal Segmentation fault")
-        # Internal requests under way are cut then; mod_proxy minds.
-        self.log.claim_from_now(
-            r"\[remote 192\.0\.2\.1:0\] (AH01102|AH00898)")
+        self.claim_cut_requests()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -333,6 +331,12 @@ class Httpd:
                 pass
         self.sweep()
         self.process = None
+
+    def claim_cut_requests(self):
+        """Internal requests under way when a child ends are cut; mod_proxy
+        minds."""
+        self.log.claim_from_now(
+            r"\[remote 192\.0\.2\.1:0\] (AH01102|AH00898|AH01110)")
 
     def sweep(self):
         """Ends what is left of it: itself first, so that it replaces nobody,
@@ -368,6 +372,7 @@ class Httpd:
         """A graceful reload with the configuration as it is now; returns
         when the new generation answers."""
         self.write_config()
+        self.claim_cut_requests()
         before = self.generations()
         self.process.send_signal(signal.SIGUSR1)
         poll(lambda: self.generations() > before, "the graceful reload")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports and waiting. Nothing here sleeps for a fixed time in the hope that
 something has happened: it polls until a deadline and says what did not."""
+import collections
 import os
 import random
 import re
@@ -8,18 +9,34 @@ import socket
 import time
 
 
+LAST_GIVEN = collections.deque(maxlen=500)
+
+
+def port_range():
+    """This worker's own part of the ports, when pytest runs several."""
+    worker = re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", ""))
+    if not worker:
+        return 10000, 32000
+    first = 10000 + int(worker) % 8 * 2750
+    return first, first + 2750
+
+
 def free_port():
     """A TCP port on the loopback address that nobody listens on now. Not one
-    the kernel would choose: other tests' connections come from those."""
+    the kernel would choose: other tests' connections come from those. Nor one
+    that was given lately: who has it may not listen on it yet."""
     chance = random.SystemRandom()
     while True:
-        port = chance.randrange(10000, 32000)
+        port = chance.randrange(*port_range())
+        if port in LAST_GIVEN:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
-                pass
+                continue
+        LAST_GIVEN.append(port)
+        return port
 
 
 def is_free(port):
