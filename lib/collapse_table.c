@@ -238,10 +238,7 @@ static apr_uint32_t round_up(unsigned n)
 /* APR's shared memory starts 8 or 16 bytes into a page, in all processes. */
 static void *aligned(void *memory)
 {
-    apr_uintptr_t address = (apr_uintptr_t)memory;
-
-    return (void *)((address + ETG_COLLAPSE_LINE - 1)
-                    & ~(apr_uintptr_t)(ETG_COLLAPSE_LINE - 1));
+    return (void *)APR_ALIGN((apr_uintptr_t)memory, ETG_COLLAPSE_LINE);
 }
 
 static void lay_over(etg_collapse *collapse, void *memory)

@@ -183,6 +183,5 @@ static apr_uint32_t round_up(unsigned n)
 /* Shared memory is only aligned for words, and the same in all processes. */
 static void *aligned(void *memory)
 {
-    return (void *)(((apr_uintptr_t)memory + LINE - 1)
-                    & ~(apr_uintptr_t)(LINE - 1));
+    return (void *)APR_ALIGN((apr_uintptr_t)memory, LINE);
 }

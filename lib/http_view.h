@@ -54,9 +54,6 @@ typedef struct etg_policy {
     int refreshes_behind;                   /* a stale response may go out
                                              * while it is refreshed in the
                                              * background: there is one */
-    int undoes_gzip;                        /* a backend's own gzip is
-                                             * inflated for those that do not
-                                             * take it: it is no variant */
     int strip_set_cookie;
     int store_set_cookie;                   /* from public requests */
     const apr_array_header_t *refused_statuses; /* const char * rows, three

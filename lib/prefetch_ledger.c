@@ -116,6 +116,7 @@ void etg_prefetch_ledger_put(etg_prefetch_ledger *ledger, apr_uint64_t hash,
                              apr_time_t expires_at, apr_time_t now)
 {
     bucket *b = bucket_of(ledger, &hash);
+    apr_uint64_t pushed_out;
     int way;
 
     drop_expired(ledger, b, now);
@@ -132,9 +133,12 @@ void etg_prefetch_ledger_put(etg_prefetch_ledger *ledger, apr_uint64_t hash,
         }
     }
     way = oldest(b);
-    if (change(b, way, hash_at(b, way), hash)) {
+    pushed_out = hash_at(b, way);
+    if (change(b, way, pushed_out, hash)) {
         set_expiry(b, way, expires_at);
-        etg_prefetch_ledger_add(ledger, ETG_PREFETCH_WASTED);
+        if (pushed_out != 0) {       /* a hit may just have emptied it */
+            etg_prefetch_ledger_add(ledger, ETG_PREFETCH_WASTED);
+        }
     }
 }
 

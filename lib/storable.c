@@ -13,7 +13,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "lib/content_coding.h"
 #include "lib/field_list.h"
 #include "lib/invalidation.h"
 
@@ -62,8 +61,6 @@ static void examine(storing_candidate *candidate, etg_storable *decision,
                     const etg_request_view *request,
                     const etg_response_view *response,
                     const etg_policy *policy, apr_pool_t *p);
-static const char *vary_names(const storing_candidate *candidate,
-                              apr_uint32_t freshness_flags, apr_pool_t *p);
 static int is_about_target(const etg_response_view *response,
                            const char *scheme, const char *host,
                            const char *target, apr_pool_t *p);
@@ -391,24 +388,7 @@ static void examine(storing_candidate *candidate, etg_storable *decision,
     }
     etg_freshness_of(&decision->freshness, &candidate->cc, candidate->source,
                      &candidate->own, response, policy, p);
-    decision->vary = vary_names(candidate, decision->freshness.flags, p);
-}
-
-/* A coding that we undo for whoever cannot is no reason to keep variants. */
-static const char *vary_names(const storing_candidate *candidate,
-                              apr_uint32_t freshness_flags, apr_pool_t *p)
-{
-    const apr_table_t *fields = candidate->response->fields;
-    apr_table_t *plain;
-
-    if (!candidate->policy->undoes_gzip
-        || etg_coding_of_backend(fields, freshness_flags, p)
-               != ETG_CODING_GZIP) {
-        return etg_vary_names(fields, p);
-    }
-    plain = apr_table_copy(p, fields);
-    apr_table_unset(plain, "Content-Encoding");
-    return etg_vary_names(plain, p);
+    decision->vary = etg_vary_names(response->fields, p);
 }
 
 static int is_about_target(const etg_response_view *response,

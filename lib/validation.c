@@ -23,6 +23,8 @@ static void set_or_unset(apr_table_t *fields, const char *name,
                          const char *value);
 static int etag_agrees(const char *held, const char *said);
 static int is_updated_by(const char *connection, const char *name);
+static int strengthens(const etg_stored_response *stored,
+                       const apr_table_t *fresh_fields);
 static int has_directives(const apr_table_t *fields, const etg_policy *policy);
 static void renew(etg_freshness *freshness, const etg_stored_response *stored,
                   const etg_response_view *fresh,
@@ -93,12 +95,14 @@ apr_table_t *etg_validation_update(const etg_stored_response *stored,
     const apr_array_header_t *rows = apr_table_elts(fresh_fields);
     const char *connection = etg_field_combined(fresh_fields, "Connection", p);
     apr_table_t *fields = apr_table_make(p, (int)stored->field_count + 4);
+    const char *kept = strengthens(stored, fresh_fields) ? "ETag" : "";
 
     for (unsigned i = 0; i < stored->field_count; i++) {
         const etg_field *field = &stored->fields[i];
 
         if (strcasecmp(field->name, "Date") != 0
             && (!is_updated_by(connection, field->name)
+                || strcasecmp(field->name, kept) == 0
                 || apr_table_get(fresh_fields, field->name) == NULL)) {
             apr_table_addn(fields, field->name, field->value);
         }
@@ -107,7 +111,8 @@ apr_table_t *etg_validation_update(const etg_stored_response *stored,
         const apr_table_entry_t *row
             = &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
 
-        if (row->key != NULL && is_updated_by(connection, row->key)) {
+        if (row->key != NULL && is_updated_by(connection, row->key)
+            && strcasecmp(row->key, kept) != 0) {
             apr_table_addn(fields, row->key, row->val);
         }
     }
@@ -126,11 +131,7 @@ void etg_validation_decide(etg_storable *decision,
     merged.status = stored->status;
     merged.fields = updated;
     if (has_directives(fresh->fields, policy)) {
-        etg_policy as_stored = *policy;
-
-        /* A coding among stored fields is one that is not undone. */
-        as_stored.undoes_gzip = 0;
-        etg_storable_decide(decision, request, &merged, &as_stored, p);
+        etg_storable_decide(decision, request, &merged, policy, p);
         return;
     }
     renew(&decision->freshness, stored, fresh, &merged, policy, p);
@@ -187,6 +188,19 @@ static int length_agrees(const etg_stored_response *stored,
            && (strcasecmp(coding, "gzip") == 0
                || strcasecmp(coding, "x-gzip") == 0)
            && length == stored->body_length;
+}
+
+/* Does it name, strongly, bytes that ours need not be? A server that codes its
+ * answers says W/"a" on them, and "a" in a 304 of what it coded. */
+static int strengthens(const etg_stored_response *stored,
+                       const apr_table_t *fresh_fields)
+{
+    const char *said = apr_table_get(fresh_fields, "ETag");
+    etg_entity_tag tag;
+
+    return said != NULL && etg_entity_tag_parse(etg_bytes_of(said), &tag)
+        && !tag.weak
+        && !etg_entity_tag_list_has(etg_bytes_of(said), stored->etag, 1);
 }
 
 static const char *reduced_connection(const char *value, apr_pool_t *p)

@@ -33,9 +33,10 @@ int etg_validation_selects(const etg_stored_response *stored,
  * every field of the new ones replaces all stored of that name, except
  * Content-Length, Content-Encoding and Content-Type (they belong to the body
  * we have; PHP puts its default type on every 304), Set-Cookie and -2 (of
- * that one client) and hop-by-hop fields. Date is the new one's, or gone if it
- * has none. A table in `p`; it may hold fields that etg_storable_fields takes
- * out again (Age, our targeted field). */
+ * that one client), a strong ETag that is not the stored one (our bytes were
+ * never promised to be its) and hop-by-hop fields. Date is the new one's, or
+ * gone if it has none. A table in `p`; it may hold fields that
+ * etg_storable_fields takes out again (Age, our targeted field). */
 apr_table_t *etg_validation_update(const etg_stored_response *stored,
                                    const apr_table_t *fresh_fields,
                                    apr_pool_t *p);

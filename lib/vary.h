@@ -33,8 +33,8 @@ typedef struct etg_vary_rules {
  * repeats, joined by ','. "" if there is no Vary; NULL if any member is "*",
  * is no token, or there are too many: such a response matches no later
  * request. Accept-Encoding is dropped, as every fetch carries our own, unless
- * the response has a Content-Encoding all the same (callers leave out one that
- * we undo: etg_storable_decide does so if policy->undoes_gzip). */
+ * the response has a Content-Encoding all the same (one that we undo, which
+ * only the end of its body shows, is to be taken off the fields before). */
 const char *etg_vary_names(const apr_table_t *response_fields, apr_pool_t *p);
 
 /* The hash (SHA-256, cut) of the values of `names` (as above) in a request;

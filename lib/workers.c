@@ -16,7 +16,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "lib/steady_clock.h"
 
 #define THREADS_MAX 64
 #define QUEUE_MAX 65536
@@ -50,16 +51,12 @@ struct etg_workers {
     pthread_t threads[THREADS_MAX];
 };
 
-static apr_status_t condition_init(pthread_cond_t *condition);
 static apr_status_t stop_at_last(void *data);
 static apr_status_t start_thread(etg_workers *w);
 static void *work(void *data);
 static job *take_job(etg_workers *w);
 static void drop_jobs(job *jobs);
 static job *take_all(etg_workers *w);
-static int lock_in_time(pthread_mutex_t *lock, apr_interval_time_t wait);
-static void deadline_set(struct timespec *at, clockid_t clock,
-                         apr_interval_time_t wait);
 
 apr_status_t etg_workers_create(etg_workers **workers, unsigned threads,
                                 unsigned queue, apr_pool_t *p)
@@ -78,8 +75,8 @@ apr_status_t etg_workers_create(etg_workers **workers, unsigned threads,
     w->max_waiting = queue;
     w->last = &w->first;
     pthread_mutex_init(&w->lock, NULL);
-    if (condition_init(&w->wake) != APR_SUCCESS
-        || condition_init(&w->gone) != APR_SUCCESS) {
+    if (etg_steady_condition_init(&w->wake) != APR_SUCCESS
+        || etg_steady_condition_init(&w->gone) != APR_SUCCESS) {
         free(w);
         return APR_ENOMEM;
     }
@@ -141,13 +138,12 @@ apr_status_t etg_workers_submit(etg_workers *workers, apr_pool_t *pool,
 int etg_workers_stop(etg_workers *workers, apr_interval_time_t wait)
 {
     etg_workers *w = workers;
-    struct timespec until;
+    struct timespec until = etg_steady_moment(etg_steady_now() + wait);
     job *dropped;
     int left;
 
     __atomic_store_n(&w->is_stopping, 1, __ATOMIC_RELEASE);
-    deadline_set(&until, CLOCK_MONOTONIC, wait);
-    if (!lock_in_time(&w->lock, LOCK_WAIT)) {
+    if (!etg_lock_in_time(&w->lock, LOCK_WAIT)) {
         return 1;
     }
     dropped = take_all(w);
@@ -193,24 +189,13 @@ apr_array_header_t *etg_workers_counters(etg_workers *workers, apr_pool_t *p)
     return rows;
 }
 
-static apr_status_t condition_init(pthread_cond_t *condition)
-{
-    pthread_condattr_t steady;
-    int rv = pthread_condattr_init(&steady);
-
-    if (rv == 0) {
-        pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-        rv = pthread_cond_init(condition, &steady);
-        pthread_condattr_destroy(&steady);
-    }
-    return rv;
-}
-
 static apr_status_t stop_at_last(void *data)
 {
     etg_workers *w = data;
 
-    if (etg_workers_stop(w, apr_time_from_sec(1)) == 0) {
+    /* Whoever has stopped it before has waited. */
+    if (etg_workers_stop(w, etg_workers_are_stopping(w)
+                            ? 0 : apr_time_from_sec(1)) == 0) {
         pthread_cond_destroy(&w->wake);
         pthread_cond_destroy(&w->gone);
         pthread_mutex_destroy(&w->lock);
@@ -298,23 +283,4 @@ static void drop_jobs(job *jobs)
         apr_pool_destroy(jobs->pool);
         jobs = next;
     }
-}
-
-static int lock_in_time(pthread_mutex_t *lock, apr_interval_time_t wait)
-{
-    struct timespec until;
-
-    deadline_set(&until, CLOCK_REALTIME, wait);
-    return pthread_mutex_timedlock(lock, &until) == 0;
-}
-
-static void deadline_set(struct timespec *at, clockid_t clock,
-                         apr_interval_time_t wait)
-{
-    apr_interval_time_t rest;
-
-    clock_gettime(clock, at);
-    rest = at->tv_nsec / 1000 + apr_time_usec(wait);
-    at->tv_sec += apr_time_sec(wait) + apr_time_sec(rest);
-    at->tv_nsec = apr_time_usec(rest) * 1000;
 }

@@ -11,8 +11,6 @@
  */
 #include "modules/cache/cache_background.h"
 
-#include <ap_mpm.h>
-
 #include "lib/background.h"
 #include "lib/field_list.h"
 #include "lib/workers.h"
@@ -22,6 +20,9 @@
 #define END_WAIT apr_time_from_sec(1)
 /* How long a backend that failed a refresh is left alone with that key. */
 #define PAUSE apr_time_from_sec(1)
+/* What is remembered of a key, by what its bytes are changed with. */
+#define PAUSED 0x5a
+#define FAILED 0xa5
 /* A request's fields as they came, in its pool's userdata. */
 #define FIELDS_KEY "etag-cache-fields"
 
@@ -39,16 +40,18 @@ typedef struct ending {
 } ending;
 
 static int keep_fields(request_rec *r);
-static int has_threads(void);
 static int open_workers(etg_cache_runtime *runtime, apr_pool_t *pchild,
                         server_rec *s);
 static apr_status_t end_background(void *data);
+static etg_workers *workers_of(const etg_cache_runtime *runtime);
 static void log_counters(const ending *end, int left);
 static int submit_refresh(etg_cache_context *ctx, request_rec *r,
                           etg_collapse_ticket *ticket);
 static void run_refresh(void *baton, apr_pool_t *pool);
 static apr_status_t drop_refresh(void *data);
-static void pause_key(etg_store_key *key, const etg_store_key *collapse_key);
+static int is_remembered(const etg_cache_context *ctx, unsigned char what);
+static void pause_key(etg_store_key *key, const etg_store_key *collapse_key,
+                      unsigned char what);
 static const char *path_of(const char *target);
 static const apr_table_t *client_fields(request_rec *r);
 static void copy_fields(apr_table_t *to, const apr_table_t *from);
@@ -61,13 +64,16 @@ void etg_cache_background_register(void)
 }
 
 /* mod_headers may change, add and take away fields, and would do so a second
- * time with the background's request. */
+ * time with the background's request. Which location this is for, and so
+ * whether anything will ask for them, is not known yet; the copy is of
+ * pointers, 0.1 us for a browser's dozen fields. */
 static int keep_fields(request_rec *r)
 {
     etg_cache_server_conf *conf = ap_get_module_config(
         r->server->module_config, &etag_cache_module);
 
-    if (conf->runtime != NULL && etg_cache_background_is_on(conf->runtime)
+    if (r->method_number == M_GET && conf->runtime != NULL
+        && etg_cache_background_is_on(conf->runtime)
         && r->main == NULL && r->prev == NULL) {
         apr_pool_userdata_setn(apr_table_copy(r->pool, r->headers_in),
                                FIELDS_KEY, NULL, r->pool);
@@ -91,7 +97,7 @@ void etg_cache_background_prepare(apr_pool_t *ptemp, server_rec *s)
         "ETagCacheRefreshAhead", "ETagCacheRefresh", "ETagCachePrefetch", NULL
     };
 
-    if (has_threads() || !etg_cache_is_used(ptemp)) {
+    if (etg_internal_is_possible() || !etg_cache_is_used(ptemp)) {
         return;
     }
     for (int i = 0; asking[i] != NULL; i++) {
@@ -105,21 +111,13 @@ void etg_cache_background_prepare(apr_pool_t *ptemp, server_rec *s)
     }
 }
 
-static int has_threads(void)
-{
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
-
-    return ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS
-        && threaded != AP_MPMQ_NOT_SUPPORTED;
-}
-
 void etg_cache_background_open(etg_cache_runtime *runtime, apr_pool_t *pchild,
                                server_rec *s)
 {
     ending *end;
 
-    if (!runtime->is_used || runtime->collapse == NULL || !has_threads()
-        || !open_workers(runtime, pchild, s)) {
+    if (!runtime->is_used || runtime->collapse == NULL
+        || !etg_internal_is_possible() || !open_workers(runtime, pchild, s)) {
         return;
     }
     end = apr_palloc(pchild, sizeof(*end));
@@ -143,10 +141,10 @@ static int open_workers(etg_cache_runtime *runtime, apr_pool_t *pchild,
         != NULL) {
         return 0;                     /* refused when it was read */
     }
-    rv = etg_internal_create(&runtime->internal, s, pchild);
+    rv = etg_workers_create(&runtime->workers, limits.threads, limits.queue,
+                            pchild);
     if (rv == APR_SUCCESS) {
-        rv = etg_workers_create(&runtime->workers, limits.threads,
-                                limits.queue, pchild);
+        rv = etg_internal_create(&runtime->internal, s, pchild);
     }
     if (rv != APR_SUCCESS) {
         runtime->workers = NULL;
@@ -166,31 +164,65 @@ static apr_status_t end_background(void *data)
     etg_internal_stop(end->runtime->internal);
     left = etg_workers_stop(end->runtime->workers, END_WAIT);
     log_counters(end, left);
-    end->runtime->workers = NULL;
+    __atomic_store_n(&end->runtime->workers, NULL, __ATOMIC_RELEASE);
     return APR_SUCCESS;
 }
 
 static void log_counters(const ending *end, int left)
 {
-    apr_array_header_t *rows = etg_workers_counters(end->runtime->workers,
-                                                    end->pool);
+    const char *text = etg_cache_counters_text(
+        etg_workers_counters(end->runtime->workers, end->pool), end->pool);
+
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, end->server,
+                 ETGLOGNO(0163) "background:%s%s", text,
+                 left ? "; not all ended in time" : "");
+}
+
+const char *etg_cache_counters_text(const apr_array_header_t *rows,
+                                    apr_pool_t *p)
+{
     const char *text = "";
 
     for (int i = 0; i < rows->nelts; i++) {
         const etg_store_counter *row = &APR_ARRAY_IDX(rows, i,
                                                       etg_store_counter);
 
-        text = apr_psprintf(end->pool, "%s %s=%" APR_UINT64_T_FMT, text,
-                            row->name, row->value);
+        text = apr_psprintf(p, "%s %s=%" APR_UINT64_T_FMT, text, row->name,
+                            row->value);
     }
-    ap_log_error(APLOG_MARK, APLOG_INFO, 0, end->server,
-                 ETGLOGNO(0163) "background:%s%s", text,
-                 left ? "; not all ended in time" : "");
+    return text;
 }
 
 int etg_cache_background_is_on(const etg_cache_runtime *runtime)
 {
-    return runtime->workers != NULL && runtime->collapse != NULL;
+    return workers_of(runtime) != NULL && runtime->collapse != NULL;
+}
+
+int etg_cache_background_is_ending(const etg_cache_runtime *runtime)
+{
+    const etg_workers *workers = workers_of(runtime);
+
+    return workers == NULL || etg_workers_are_stopping(workers);
+}
+
+apr_status_t etg_cache_background_submit(etg_cache_runtime *runtime,
+                                         apr_pool_t *pool, etg_work *run,
+                                         void *baton)
+{
+    etg_workers *workers = workers_of(runtime);
+
+    if (workers == NULL) {
+        apr_pool_destroy(pool);
+        return APR_EOF;
+    }
+    return etg_workers_submit(workers, pool, run, baton);
+}
+
+/* A thread that did not end in time, or another module's, may ask while the
+ * child's main thread ends the background. */
+static etg_workers *workers_of(const etg_cache_runtime *runtime)
+{
+    return __atomic_load_n(&runtime->workers, __ATOMIC_ACQUIRE);
 }
 
 int etg_cache_refresh_behind(etg_cache_context *ctx, request_rec *r)
@@ -232,7 +264,7 @@ static int submit_refresh(etg_cache_context *ctx, request_rec *r,
     apr_pool_cleanup_register(pool, job, drop_refresh, apr_pool_cleanup_null);
     job->ask = etg_cache_errand_ask(ctx, r, ctx->first->unparsed_uri, 1,
                                     pool);
-    if (etg_workers_submit(ctx->runtime->workers, pool, run_refresh, job)
+    if (etg_cache_background_submit(ctx->runtime, pool, run_refresh, job)
         != APR_SUCCESS) {
         return 0;
     }
@@ -257,28 +289,42 @@ static apr_status_t drop_refresh(void *data)
 }
 
 void etg_cache_refresh_pause(etg_cache_runtime *runtime,
-                             const etg_store_key *collapse_key)
+                             const etg_store_key *collapse_key, int failed)
 {
+    apr_time_t until = apr_time_now() + PAUSE;
     etg_store_key key;
 
-    pause_key(&key, collapse_key);
-    etg_collapse_remember(runtime->collapse, &key, apr_time_now() + PAUSE);
+    pause_key(&key, collapse_key, FAILED);
+    etg_collapse_remember(runtime->collapse, &key, failed ? until : 0);
+    pause_key(&key, collapse_key, PAUSED);
+    etg_collapse_remember(runtime->collapse, &key, until);
 }
 
 int etg_cache_refresh_is_paused(const etg_cache_context *ctx)
 {
+    return is_remembered(ctx, PAUSED);
+}
+
+int etg_cache_refresh_has_failed(const etg_cache_context *ctx)
+{
+    return is_remembered(ctx, FAILED);
+}
+
+static int is_remembered(const etg_cache_context *ctx, unsigned char what)
+{
     etg_store_key key;
 
-    pause_key(&key, &ctx->collapse_key);
+    pause_key(&key, &ctx->collapse_key, what);
     return etg_collapse_is_uncacheable(ctx->runtime->collapse, &key,
                                        apr_time_now());
 }
 
 /* Pauses are kept beside the uncacheable keys, under keys of their own. */
-static void pause_key(etg_store_key *key, const etg_store_key *collapse_key)
+static void pause_key(etg_store_key *key, const etg_store_key *collapse_key,
+                      unsigned char what)
 {
     for (apr_size_t i = 0; i < sizeof(key->bytes); i++) {
-        key->bytes[i] = collapse_key->bytes[i] ^ 0x5a;
+        key->bytes[i] = collapse_key->bytes[i] ^ what;
     }
 }
 

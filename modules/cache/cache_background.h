@@ -17,6 +17,7 @@
 #ifndef ETG_CACHE_BACKGROUND_H
 #define ETG_CACHE_BACKGROUND_H
 
+#include "lib/workers.h"
 #include "modules/cache/cache.h"
 #include "modules/glue/internal_request.h"
 
@@ -40,6 +41,9 @@ typedef struct etg_cache_errand {
     etg_store_key collapse_key;
     /* What has become of it, set by our handler on the errand's thread: */
     int was_fetched;              /* the backend was asked */
+    int is_answered;              /* otherwise: the backend has said what it
+                                   * means, and that is no failure (a login,
+                                   * 404, what cannot be stored) */
     int is_stored;                /* a new response is stored now, or one
                                    * new enough was already */
     apr_interval_time_t ttl;      /* of it; negative: stale at once */
@@ -56,6 +60,16 @@ void etg_cache_background_open(etg_cache_runtime *runtime, apr_pool_t *pchild,
                                server_rec *s);
 /* May a stale response be served because it is refreshed behind it? */
 int etg_cache_background_is_on(const etg_cache_runtime *runtime);
+/* Shall a job that has several things to do leave the rest? */
+int etg_cache_background_is_ending(const etg_cache_runtime *runtime);
+/* As etg_workers_submit(); APR_EOF also if there is no background (more). */
+apr_status_t etg_cache_background_submit(etg_cache_runtime *runtime,
+                                         apr_pool_t *pool, etg_work *run,
+                                         void *baton);
+
+/* " name=value" for each row (etg_store_counter), in `p`: for the log. */
+const char *etg_cache_counters_text(const apr_array_header_t *rows,
+                                    apr_pool_t *p);
 
 /* .check of ETagCacheBackground. */
 const char *etg_cache_background_check(cmd_parms *cmd, const void *value);
@@ -98,11 +112,13 @@ void etg_cache_errand_conclude(etg_cache_context *ctx, int status);
  * stored nothing makes the next of its key wait a moment. */
 void etg_cache_errand_end(etg_cache_runtime *runtime,
                           etg_cache_errand *errand);
-/* No refresh of this key for a moment. */
+/* No refresh of this key for a moment; `failed`: the backend was no help. */
 void etg_cache_refresh_pause(etg_cache_runtime *runtime,
-                             const etg_store_key *collapse_key);
+                             const etg_store_key *collapse_key, int failed);
 /* Is it that moment? */
 int etg_cache_refresh_is_paused(const etg_cache_context *ctx);
+/* And did the backend fail? */
+int etg_cache_refresh_has_failed(const etg_cache_context *ctx);
 
 /* A client whose stale response must be validated, but may also be served if
  * the backend fails: has it fetched in the background and waits for that as

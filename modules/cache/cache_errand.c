@@ -26,6 +26,7 @@ static int lead(etg_cache_context *ctx);
 static int is_new_enough(const etg_cache_context *ctx);
 static int do_nothing(etg_cache_context *ctx, request_rec *r);
 static int ask_backend(etg_cache_context *ctx, request_rec *r);
+static int is_answer(int status);
 static int leads_to_itself(const etg_cache_context *ctx, request_rec *r,
                            const etg_response_view *view);
 static void invalidate(etg_cache_context *ctx);
@@ -53,7 +54,8 @@ void etg_cache_errand_end(etg_cache_runtime *runtime,
                           etg_cache_errand *errand)
 {
     if (errand->purpose == ETG_CACHE_REFRESH && !errand->is_stored) {
-        etg_cache_refresh_pause(runtime, &errand->collapse_key);
+        etg_cache_refresh_pause(runtime, &errand->collapse_key,
+                                !errand->is_answered);
     }
     if (errand->ticket.number != 0) {
         etg_collapse_finish(runtime->collapse, &errand->ticket,
@@ -181,10 +183,12 @@ int etg_cache_errand_judge(etg_cache_context *ctx, request_rec *r,
 {
     etg_storable *decision = &ctx->save.decision;
 
+    ctx->errand->is_answered = is_answer(view->status) && !decision->yes;
     switch (etg_background_effect_of(view->status, decision->yes,
                                      leads_to_itself(ctx, r, view))) {
     case ETG_BACKGROUND_NOTHING:
         decision->yes = 0;
+        ctx->errand->is_answered = is_answer(view->status);
         ctx->status.detail = "background";
         etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
         return 1;
@@ -199,8 +203,15 @@ int etg_cache_errand_judge(etg_cache_context *ctx, request_rec *r,
     }
 }
 
+/* Not a failure that a stale response may stand in for (RFC 5861 §4). */
+static int is_answer(int status)
+{
+    return status > 0 && status < HTTP_INTERNAL_SERVER_ERROR;
+}
+
 void etg_cache_errand_conclude(etg_cache_context *ctx, int status)
 {
+    ctx->errand->is_answered = is_answer(status);
     switch (etg_background_effect_of(status > 0 ? status : 500, 0, 0)) {
     case ETG_BACKGROUND_NOTHING:
         etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);

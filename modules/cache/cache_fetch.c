@@ -247,7 +247,8 @@ void etg_cache_release(etg_cache_context *ctx, etg_collapse_outcome outcome)
     if (ctx->errand != NULL && ctx->ticket.number != 0
         && outcome != ETG_COLLAPSE_STORED) {
         /* Before the next may lead. */
-        etg_cache_refresh_pause(ctx->runtime, &ctx->collapse_key);
+        etg_cache_refresh_pause(ctx->runtime, &ctx->collapse_key,
+                                !ctx->errand->is_answered);
     }
     if (ctx->ticket.number != 0) {
         etg_collapse_finish(ctx->runtime->collapse, &ctx->ticket, outcome,

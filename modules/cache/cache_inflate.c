@@ -162,7 +162,9 @@ static apr_status_t fill(inflated *source, apr_uint64_t start)
     }
     if (rv != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, source->r, ETGLOGNO(0175)
-                      "a stored body does not inflate to what was stored");
+                      "a stored body does not inflate to what was stored; it "
+                      "is fetched anew, or the answer that has begun is "
+                      "broken off: PURGE %s", source->r->unparsed_uri);
         apr_brigade_cleanup(source->ready);
     }
     return rv;

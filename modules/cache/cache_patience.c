@@ -23,7 +23,7 @@ int etg_cache_be_patient(etg_cache_context *ctx, request_rec *r)
     }
     if (!etg_cache_refresh_behind(ctx, r)) {
         /* The backend has failed a moment ago, or the queue takes no more. */
-        return etg_cache_refresh_is_paused(ctx)
+        return etg_cache_refresh_has_failed(ctx)
             ? serve_stale(ctx, r, "stale-if-error") : DECLINED;
     }
     role = etg_collapse_follow(ctx->runtime->collapse, &ctx->collapse_key,
@@ -37,9 +37,13 @@ int etg_cache_be_patient(etg_cache_context *ctx, request_rec *r)
     if (role == ETG_COLLAPSE_UNCACHEABLE || !may_stand_in(ctx)) {
         return DECLINED;
     }
-    return serve_stale(ctx, r, role == ETG_COLLAPSE_ALONE
-                               && !etg_cache_refresh_is_paused(ctx)
-                               ? "patience" : "stale-if-error");
+    if (etg_cache_refresh_has_failed(ctx)) {
+        return serve_stale(ctx, r, "stale-if-error");
+    }
+    /* What the backend said and we may not store, it says to this client,
+     * too. */
+    return etg_cache_refresh_is_paused(ctx) || role != ETG_COLLAPSE_ALONE
+        ? DECLINED : serve_stale(ctx, r, "patience");
 }
 
 apr_interval_time_t etg_cache_patience(const etg_cache_context *ctx)

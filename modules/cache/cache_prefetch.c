@@ -91,19 +91,14 @@ static apr_status_t log_counters(void *data)
     apr_array_header_t *rows = etg_prefetch_ledger_counters(
         end->ledger, apr_time_now(), end->pool);
     apr_uint64_t total = 0;
-    const char *text = "";
 
     for (int i = 0; i < rows->nelts; i++) {
-        const etg_store_counter *row = &APR_ARRAY_IDX(rows, i,
-                                                      etg_store_counter);
-
-        total += row->value;
-        text = apr_psprintf(end->pool, "%s %s=%" APR_UINT64_T_FMT, text,
-                            row->name, row->value);
+        total += APR_ARRAY_IDX(rows, i, etg_store_counter).value;
     }
     if (total > 0) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, end->server,
-                     ETGLOGNO(0170) "prefetch, all children:%s", text);
+                     ETGLOGNO(0170) "prefetch, all children:%s",
+                     etg_cache_counters_text(rows, end->pool));
     }
     return APR_SUCCESS;
 }
@@ -160,8 +155,8 @@ void etg_cache_prefetch_after(etg_cache_context *ctx, request_rec *r)
     if (next == NULL) {
         add_body(job, ctx, rule.name, pool);
     }
-    etg_workers_submit(ctx->runtime->workers, pool, etg_cache_prefetch_run,
-                       job);
+    etg_cache_background_submit(ctx->runtime, pool, etg_cache_prefetch_run,
+                                job);
 }
 
 /* The flag says that somebody was the first to ask; the ledger, who. */

@@ -118,7 +118,7 @@ static apr_status_t read_body(const prefetch *job, apr_pool_t *pool,
     apr_status_t rv = read_entity(job, pool, &stored);
 
     for (int i = 1; rv == APR_NOTFOUND && job->is_new && i < TRIES
-         && !etg_workers_are_stopping(job->runtime->workers); i++) {
+         && !etg_cache_background_is_ending(job->runtime); i++) {
         apr_sleep(TRY_AGAIN);
         rv = read_entity(job, pool, &stored);
     }

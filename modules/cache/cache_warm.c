@@ -11,10 +11,14 @@
  * A URL's schedule is the watchdog thread's while none of its fetches is under
  * way and the job's meanwhile; `in_flight` hands it over. Whoever takes the
  * mutex over knows nothing of the last one's schedule and fetches at once.
+ *
+ * mod_watchdog stops its thread with the process, when the child's pool has
+ * gone: a tick holds a lock, of the configuration's pool, that the child's end
+ * waits for, and finds everything closed after that.
  */
 #include "modules/cache/cache_warm.h"
 
-#include <ap_mpm.h>
+#include <apr_thread_mutex.h>
 #include <mod_watchdog.h>
 #include <util_mutex.h>
 
@@ -32,8 +36,9 @@ typedef struct etg_cache_warm {
     server_rec *main;
     apr_array_header_t *urls;     /* etg_cache_warm_url rows */
     apr_proc_mutex_t *mutex;
-    int is_open;                  /* child: it can be fetched; atomic */
-    int is_holder;                /* the watchdog thread's */
+    apr_thread_mutex_t *lock;     /* guards the rest, in each process */
+    int is_open;                  /* child: it can be fetched */
+    int is_holder;
 } etg_cache_warm;
 
 /* One fetch; lives in its job's pool. */
@@ -44,7 +49,9 @@ typedef struct warm_job {
 } warm_job;
 
 static int watch(etg_cache_warm *warm, apr_pool_t *pconf);
+static apr_status_t close_warm(void *data);
 static apr_status_t tick(int state, void *baton, apr_pool_t *ptemp);
+static void submit_due(etg_cache_warm *warm, apr_time_t now);
 static int holds(etg_cache_warm *warm);
 static void let_go(etg_cache_warm *warm);
 static void submit(etg_cache_warm *warm, etg_cache_warm_url *url);
@@ -67,7 +74,6 @@ void etg_cache_warm_prepare(apr_pool_t *pconf, server_rec *s)
     const etg_cache_server_conf *conf = ap_get_module_config(
         s->module_config, &etag_cache_module);
     etg_cache_warm *warm = apr_pcalloc(pconf, sizeof(*warm));
-    int threads = AP_MPMQ_NOT_SUPPORTED;
 
     warm->runtime = conf->runtime;
     warm->main = s;
@@ -75,12 +81,13 @@ void etg_cache_warm_prepare(apr_pool_t *pconf, server_rec *s)
     if (!conf->runtime->is_used || warm->urls->nelts == 0) {
         return;
     }
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threads);
     /* Without threads etg_cache_background_prepare has said so, without a
      * mutex httpd has. */
-    if (threads == AP_MPMQ_NOT_SUPPORTED
+    if (!etg_internal_is_possible()
         || ap_proc_mutex_create(&warm->mutex, NULL, MUTEX_TYPE, NULL, s,
-                                pconf, 0) != APR_SUCCESS) {
+                                pconf, 0) != APR_SUCCESS
+        || apr_thread_mutex_create(&warm->lock, APR_THREAD_MUTEX_DEFAULT,
+                                   pconf) != APR_SUCCESS) {
         return;
     }
     if (!watch(warm, pconf)) {
@@ -128,23 +135,43 @@ void etg_cache_warm_open(apr_pool_t *pchild, server_rec *s)
                      MUTEX_TYPE);
         return;
     }
-    __atomic_store_n(&warm->is_open, 1, __ATOMIC_RELEASE);
+    apr_thread_mutex_lock(warm->lock);
+    warm->is_open = 1;
+    apr_thread_mutex_unlock(warm->lock);
+    /* Runs before the background's own, which was registered earlier. */
+    apr_pool_pre_cleanup_register(pchild, warm, close_warm);
+}
+
+static apr_status_t close_warm(void *data)
+{
+    etg_cache_warm *warm = data;
+
+    apr_thread_mutex_lock(warm->lock);
+    warm->is_open = 0;
+    let_go(warm);
+    apr_thread_mutex_unlock(warm->lock);
+    return APR_SUCCESS;
 }
 
 static apr_status_t tick(int state, void *baton, apr_pool_t *ptemp)
 {
     etg_cache_warm *warm = baton;
-    apr_time_t now = apr_time_now();
 
     (void)ptemp;
-    if (!__atomic_load_n(&warm->is_open, __ATOMIC_ACQUIRE)) {
-        return APR_SUCCESS;
-    }
+    apr_thread_mutex_lock(warm->lock);
     if (state == AP_WATCHDOG_STATE_STOPPING) {
         let_go(warm);
-        return APR_SUCCESS;
     }
-    for (int i = 0; holds(warm) && i < warm->urls->nelts; i++) {
+    else if (warm->is_open && holds(warm)) {
+        submit_due(warm, apr_time_now());
+    }
+    apr_thread_mutex_unlock(warm->lock);
+    return APR_SUCCESS;
+}
+
+static void submit_due(etg_cache_warm *warm, apr_time_t now)
+{
+    for (int i = 0; i < warm->urls->nelts; i++) {
         etg_cache_warm_url *url = &APR_ARRAY_IDX(warm->urls, i,
                                                  etg_cache_warm_url);
 
@@ -153,7 +180,6 @@ static apr_status_t tick(int state, void *baton, apr_pool_t *ptemp)
             submit(warm, url);
         }
     }
-    return APR_SUCCESS;
 }
 
 static int holds(etg_cache_warm *warm)
@@ -192,7 +218,7 @@ static void submit(etg_cache_warm *warm, etg_cache_warm_url *url)
     job->url = url;
     __atomic_store_n(&url->in_flight, 1, __ATOMIC_RELEASE);
     apr_pool_cleanup_register(pool, job, leave_job, apr_pool_cleanup_null);
-    etg_workers_submit(warm->runtime->workers, pool, fetch, job);
+    etg_cache_background_submit(warm->runtime, pool, fetch, job);
 }
 
 /* Done, or dropped from a full queue. */

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <apr_optional_hooks.h>
 #include <apr_portable.h>
@@ -26,8 +25,11 @@
 #include <mod_proxy.h>
 #include <util_filter.h>
 
+#include "lib/steady_clock.h"
+
 #define BACKEND_FILTER "ETAG_INTERNAL_BACKEND"
 #define NEVER APR_INT64_MAX
+#define LOCK_WAIT apr_time_from_sec(1)
 
 static int watch_backend(request_rec *r, request_rec *backend);
 static apr_status_t read_backend(ap_filter_t *f, apr_bucket_brigade *bb,
@@ -38,8 +40,6 @@ static void start_watcher(etg_internal *internal);
 static void *watch(void *data);
 static apr_time_t cut_late(etg_internal *internal, apr_time_t now);
 static void cut(etg_internal_run *run, apr_status_t why);
-static int lock_in_time(pthread_mutex_t *lock);
-static apr_time_t steady_now(void);
 
 void etg_internal_deadline_register(void)
 {
@@ -51,20 +51,13 @@ void etg_internal_deadline_register(void)
 
 apr_status_t etg_internal_deadline_open(etg_internal *internal)
 {
-    pthread_condattr_t steady;
-    int failed = pthread_condattr_init(&steady);
+    apr_status_t rv = etg_steady_condition_init(&internal->change);
 
-    if (failed != 0) {
-        return failed;
-    }
-    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-    failed = pthread_cond_init(&internal->change, &steady);
-    pthread_condattr_destroy(&steady);
-    if (failed == 0) {
-        failed = pthread_mutex_init(&internal->lock, NULL);
+    if (rv == APR_SUCCESS) {
+        rv = pthread_mutex_init(&internal->lock, NULL);
     }
     internal->wakes_at = NEVER;
-    return failed;
+    return rv;
 }
 
 apr_status_t etg_internal_run_begin(etg_internal_run *run)
@@ -72,7 +65,7 @@ apr_status_t etg_internal_run_begin(etg_internal_run *run)
     etg_internal *internal = run->internal;
     apr_status_t rv = APR_SUCCESS;
 
-    run->deadline = steady_now() + run->ask->limit;
+    run->deadline = etg_steady_now() + run->ask->limit;
     pthread_mutex_lock(&internal->lock);
     if (internal->is_stopping) {
         rv = APR_EOF;
@@ -121,7 +114,7 @@ apr_status_t etg_internal_run_cut(const etg_internal_run *run)
  * of our own lock: it does not wait for long. */
 void etg_internal_stop(etg_internal *internal)
 {
-    if (!lock_in_time(&internal->lock)) {
+    if (!etg_lock_in_time(&internal->lock, LOCK_WAIT)) {
         return;
     }
     internal->is_stopping = 1;
@@ -136,7 +129,7 @@ void etg_internal_deadline_close(etg_internal *internal)
 {
     int is_watched;
 
-    if (lock_in_time(&internal->lock)) {
+    if (etg_lock_in_time(&internal->lock, LOCK_WAIT)) {
         is_watched = internal->is_watched && internal->is_stopping;
         pthread_mutex_unlock(&internal->lock);
         if (is_watched) {
@@ -166,11 +159,8 @@ static void *watch(void *data)
 
     pthread_mutex_lock(&internal->lock);
     while (!internal->is_stopping) {
-        apr_time_t until = cut_late(internal, steady_now());
-        struct timespec at = {
-            .tv_sec = apr_time_sec(until),
-            .tv_nsec = apr_time_usec(until) * 1000
-        };
+        apr_time_t until = cut_late(internal, etg_steady_now());
+        struct timespec at = etg_steady_moment(until);
 
         internal->wakes_at = until;
         if (until == NEVER) {
@@ -253,21 +243,4 @@ static void set_fd(etg_internal_run *run, int fd)
     pthread_mutex_lock(&run->internal->lock);
     run->fd = fd;
     pthread_mutex_unlock(&run->internal->lock);
-}
-
-static int lock_in_time(pthread_mutex_t *lock)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec++;
-    return pthread_mutex_timedlock(lock, &until) == 0;
-}
-
-static apr_time_t steady_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return apr_time_from_sec(now.tv_sec) + now.tv_nsec / 1000;
 }

@@ -37,16 +37,22 @@ void etg_internal_register(apr_pool_t *p)
     etg_internal_hooks_register();
 }
 
+int etg_internal_is_possible(void)
+{
+    int threads = AP_MPMQ_NOT_SUPPORTED;
+
+    return ap_mpm_query(AP_MPMQ_IS_THREADED, &threads) == APR_SUCCESS
+        && threads != AP_MPMQ_NOT_SUPPORTED;
+}
+
 apr_status_t etg_internal_create(etg_internal **internal, server_rec *s,
                                  apr_pool_t *pchild)
 {
-    int is_threaded = 0;
     void *other = NULL;
     etg_internal *made;
     apr_status_t rv;
 
-    if (ap_mpm_query(AP_MPMQ_IS_THREADED, &is_threaded) != APR_SUCCESS
-        || is_threaded == AP_MPMQ_NOT_SUPPORTED) {
+    if (!etg_internal_is_possible()) {
         return APR_ENOTIMPL;
     }
     made = calloc(1, sizeof(*made));

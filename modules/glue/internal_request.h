@@ -75,7 +75,10 @@ typedef struct etg_internal_answer {
  * Works without mod_proxy and mod_ssl. */
 void etg_internal_register(apr_pool_t *p);
 
-/* child_init: APR_ENOTIMPL if the MPM has no threads. A cleanup on pchild is
+/* Has the MPM threads? From post_config on. */
+int etg_internal_is_possible(void);
+
+/* child_init: APR_ENOTIMPL if it has none. A cleanup on pchild is
  * etg_internal_stop; it runs before that of workers that were created before
  * this: create them first, or they wait for requests that nobody cuts. */
 apr_status_t etg_internal_create(etg_internal **internal, server_rec *s,

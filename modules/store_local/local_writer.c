@@ -17,10 +17,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/steady_clock.h"
+
 #define QUEUE_JOBS 4096
 #define QUEUE_BYTES (16u << 20)
 #define BATCH_JOBS 64
 #define STOP_SECONDS 3
+#define LOCK_WAIT apr_time_from_sec(1)
 
 struct etg_local_writer {
     etg_store *store;
@@ -47,8 +50,6 @@ static void job_finish(etg_store *store, etg_local_job *job, int rc);
 static void jobs_release(etg_store *store, etg_local_job *jobs);
 static void job_free(etg_local_job *job);
 static void complain(etg_store *store, int rc);
-static void deadline_set(struct timespec *deadline, apr_interval_time_t wait);
-static int condition_init(pthread_cond_t *condition);
 
 apr_status_t etg_local_writer_start(etg_store *store)
 {
@@ -60,9 +61,9 @@ apr_status_t etg_local_writer_start(etg_store *store)
     writer->store = store;
     writer->last = &writer->first;
     pthread_mutex_init(&writer->lock, NULL);
-    int failed = condition_init(&writer->wake);
+    int failed = etg_steady_condition_init(&writer->wake);
     if (failed == 0) {
-        failed = condition_init(&writer->room);
+        failed = etg_steady_condition_init(&writer->room);
     }
     if (failed == 0) {
         /* The server's signals are for the server's threads. */
@@ -86,9 +87,7 @@ int etg_local_writer_stop(etg_store *store)
     if (writer == NULL) {
         return 1;
     }
-    clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec++;
-    if (pthread_mutex_timedlock(&writer->lock, &deadline) != 0) {
+    if (!etg_lock_in_time(&writer->lock, LOCK_WAIT)) {
         return 0;              /* a signal handler that came out of our lock */
     }
     writer->stopping = 1;
@@ -112,7 +111,7 @@ apr_status_t etg_local_writer_run(etg_store *store, etg_local_job *job,
 {
     etg_local_writer *writer = store->writer;
     struct timespec deadline;
-    apr_status_t rv = condition_init(&job->done);
+    apr_status_t rv = etg_steady_condition_init(&job->done);
     if (rv != 0) {
         job->finish(store, job, ENOMEM);
         free(job);
@@ -140,7 +139,7 @@ apr_status_t etg_local_writer_run(etg_store *store, etg_local_job *job,
         pthread_mutex_unlock(&writer->lock);
         return APR_TIMEUP;
     }
-    deadline_set(&deadline, wait);
+    deadline = etg_steady_moment(etg_steady_now() + wait);
     int waited = 0;
     while (!job->is_done && waited == 0) {
         waited = pthread_cond_timedwait(&job->done, &writer->lock, &deadline);
@@ -167,7 +166,7 @@ void etg_local_writer_make_room(etg_store *store, uint64_t bytes,
     unsigned int rounds = writer->room_rounds;
     int waited = 0;
     pthread_cond_signal(&writer->wake);
-    deadline_set(&deadline, wait);
+    deadline = etg_steady_moment(etg_steady_now() + wait);
     while (wait > 0 && rounds == writer->room_rounds && waited == 0) {
         waited = pthread_cond_timedwait(&writer->room, &writer->lock,
                                         &deadline);
@@ -368,25 +367,4 @@ static void complain(etg_store *store, int rc)
                   ETGLOGNO(0309) "local store %s: a write failed (%s); the "
                   "response is served but not stored", store->dir,
                   mdb_strerror(rc));
-}
-
-static void deadline_set(struct timespec *deadline, apr_interval_time_t wait)
-{
-    clock_gettime(CLOCK_MONOTONIC, deadline);
-    deadline->tv_sec += wait / APR_USEC_PER_SEC;
-    deadline->tv_nsec += wait % APR_USEC_PER_SEC * 1000;
-    if (deadline->tv_nsec >= 1000000000L) {
-        deadline->tv_sec++;
-        deadline->tv_nsec -= 1000000000L;
-    }
-}
-
-static int condition_init(pthread_cond_t *condition)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    int failed = pthread_cond_init(condition, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    return failed;
 }

@@ -22,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/steady_clock.h"
+
 static apr_status_t connect_to(const etg_memcached_addresses *addresses,
                                unsigned which, apr_time_t deadline, int *fd);
 static apr_status_t connect_wait(int fd, apr_time_t deadline);
@@ -36,9 +38,7 @@ static void parts_use(struct iovec **parts, unsigned *count,
 
 apr_time_t etg_memcached_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return apr_time_from_sec(now.tv_sec) + now.tv_nsec / 1000;
+    return etg_steady_now();
 }
 
 apr_status_t etg_memcached_link_open(const etg_memcached_addresses *addresses,

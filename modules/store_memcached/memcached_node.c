@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/steady_clock.h"
+
 static apr_status_t node_init(etg_store *store, unsigned index);
 static memcached_st *ring_make(const etg_store *store);
 static void node_end(etg_memcached_node *node);
@@ -193,16 +195,14 @@ void etg_memcached_node_probed(etg_memcached_node *node, apr_status_t result)
 static apr_status_t node_init(etg_store *store, unsigned index)
 {
     etg_memcached_node *node = &store->nodes[index];
-    pthread_condattr_t attributes;
     node->store = store;
     node->server = &store->at.servers[index];
     pthread_mutex_init(&node->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&node->freed, &attributes);
-    pthread_condattr_destroy(&attributes);
-    apr_status_t rv = etg_memcached_addresses_find(node->server, 0,
-                                                   &node->addresses);
+    apr_status_t rv = etg_steady_condition_init(&node->freed);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = etg_memcached_addresses_find(node->server, 0, &node->addresses);
     node->is_named = rv == APR_INCOMPLETE;
     return node->is_named ? APR_SUCCESS : rv;
 }

@@ -17,11 +17,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "lib/steady_clock.h"
+
 #define QUEUE_JOBS 4096
 #define QUEUE_BYTES (32u << 20)
 #define IDLE_MOST apr_time_from_sec(60)
 #define STOP_AFTER apr_time_from_sec(1)
 #define JOIN_SECONDS 3
+#define LOCK_WAIT apr_time_from_sec(1)
 #define COMPLAIN_EVERY apr_time_from_sec(60)
 
 struct etg_memcached_writer {
@@ -52,8 +55,6 @@ static int may_queue(const etg_memcached_writer *writer,
 static void job_queue(etg_memcached_writer *writer, etg_memcached_job *job);
 static void job_free(etg_memcached_job *job);
 static void complain(etg_store *store, apr_status_t rv);
-static void deadline_set(struct timespec *deadline, apr_time_t at);
-static int condition_init(pthread_cond_t *condition);
 
 apr_status_t etg_memcached_writer_start(etg_store *store)
 {
@@ -64,7 +65,7 @@ apr_status_t etg_memcached_writer_start(etg_store *store)
     }
     writer->store = store;
     writer->last = &writer->first;
-    int failed = condition_init(&writer->wake);
+    int failed = etg_steady_condition_init(&writer->wake);
     if (failed != 0) {
         free(writer);
         return failed;
@@ -95,9 +96,7 @@ int etg_memcached_writer_stop(etg_store *store)
     if (writer == NULL) {
         return 1;
     }
-    clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec++;
-    if (pthread_mutex_timedlock(&writer->lock, &deadline) != 0) {
+    if (!etg_lock_in_time(&writer->lock, LOCK_WAIT)) {
         return 0;              /* a signal handler that came out of our lock */
     }
     writer->is_stopping = 1;
@@ -123,7 +122,7 @@ apr_status_t etg_memcached_writer_run(etg_store *store,
 {
     etg_memcached_writer *writer = store->writer;
     struct timespec deadline;
-    apr_status_t rv = condition_init(&job->done);
+    apr_status_t rv = etg_steady_condition_init(&job->done);
     if (rv != 0) {
         job->finish(store, job, rv);
         free(job);
@@ -148,7 +147,7 @@ apr_status_t etg_memcached_writer_run(etg_store *store,
         pthread_mutex_unlock(&writer->lock);
         return APR_TIMEUP;
     }
-    deadline_set(&deadline, etg_memcached_now() + wait);
+    deadline = etg_steady_moment(etg_memcached_now() + wait);
     int waited = 0;
     while (!job->is_done && waited == 0) {
         waited = pthread_cond_timedwait(&job->done, &writer->lock, &deadline);
@@ -227,7 +226,7 @@ static etg_memcached_job *job_await(etg_memcached_writer *writer,
         if (writer->first != NULL || writer->is_stopping) {
             break;
         }
-        deadline_set(&deadline, writer->timers_at);
+        deadline = etg_steady_moment(writer->timers_at);
         pthread_cond_timedwait(&writer->wake, &writer->lock, &deadline);
     }
     etg_memcached_job *job = writer->first;
@@ -338,20 +337,4 @@ static void complain(etg_store *store, apr_status_t rv)
                   ETGLOGNO(0405) "memcached store: a write failed; the "
                   "response is served but not stored, or a purge did not "
                   "reach every server");
-}
-
-static void deadline_set(struct timespec *deadline, apr_time_t at)
-{
-    deadline->tv_sec = (time_t)apr_time_sec(at);
-    deadline->tv_nsec = (long)apr_time_usec(at) * 1000;
-}
-
-static int condition_init(pthread_cond_t *condition)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    int failed = pthread_cond_init(condition, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    return failed;
 }

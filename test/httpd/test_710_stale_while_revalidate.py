@@ -79,7 +79,8 @@ def test_swr_101_of_100_clients_nobody_waits(httpd, backend, path):
         crowd.report("stale")
         poll(lambda: backend.hits(path), "the refresh")
         for response in crowd.ask(path + "-second").answers():
-            assert response is not None and response.body == b"second"
+            assert response is not None, [m.error for m in crowd.members]
+            assert response.body == b"second"
         crowd.report("the second URL")
         for response in crowd.ask(path).answers():
             assert response.body == b"old"
@@ -403,3 +404,27 @@ ETagCache On
     wait_for_ends(httpd, "/pages/" + name)
     backend.on("/real/" + name, answer(200, FRESH, b"new"))
     poll(lambda: httpd.get("/pages/" + name).body == b"new", "the new one")
+
+
+@pytest.mark.parametrize("host", ["localhost", "other.example"])
+def test_swr_125_a_client_that_names_the_whole_url(httpd, backend, path,
+                                                   host):
+    """httpd takes the host from there, whatever Host says; a refresh asks
+    for the path on it."""
+    whole = "http://localhost%s?a=b" % path
+    backend.on(path, answer(200, old(), b"old"))
+    stored(httpd, backend, path + "?a=b")
+    backend.on(path, answer(200, FRESH, b"new"))
+    assert httpd.get(whole, {"Host": host}).body == b"old"
+    assert wait_for_ends(httpd, path + "?a=b") == ("refresh", 200, True)
+    assert backend.requests(path)[0].target == path + "?a=b"
+    assert backend.requests(path)[0].get("X-Forwarded-Host") == "localhost"
+    assert httpd.get(path + "?a=b").body == b"new"
+
+
+def test_swr_126_no_end_of_the_way_reaches_the_refresh(httpd, backend, path):
+    """mod_proxy refuses requests that may go no further."""
+    keep_stale(httpd, backend, path, answer(200, FRESH, b"new"))
+    assert httpd.get(path, {"Max-Forwards": "0"}).body == b"old"
+    assert wait_for_ends(httpd, path) == ("refresh", 200, True)
+    assert httpd.get(path).body == b"new"

@@ -276,8 +276,8 @@ def test_refresh_120_a_full_queue_drops_the_oldest(make_httpd, backend, path):
         poll(lambda: connection.get(paths[1]).body == b"new",
              "a later refresh of what was dropped")
     httpd.stop()
-    assert re.search(r"ETG0163: background: .*dropped=3",
-                     httpd.log.text(whole=True))
+    said = re.findall(r"ETG0163: background: .*", httpd.log.text(whole=True))
+    assert len(said) == 1 and "dropped=3" in said[0], said
 
 
 @pytest.mark.parametrize("how", ["graceful", "restart"])

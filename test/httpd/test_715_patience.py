@@ -145,6 +145,18 @@ def test_patience_106_what_cannot_be_shared_is_fetched_by_the_client(
     assert backend.hits(path) == 2
 
 
+@pytest.mark.parametrize("status", [302, 401, 403, 412, 429])
+def test_patience_108_an_answer_that_is_no_failure_is_not_hidden(
+        httpd, backend, path, status):
+    path = "/long" + path
+    keep_stale(httpd, backend, path,
+               answer(status, {"Location": "/elsewhere"}, b"said"))
+    for _ in range(2):               # the second within the pause
+        response = httpd.get(path)
+        assert (response.status, response.body) == (status, b"said")
+        assert not response.hit
+
+
 def test_patience_107_what_lives_no_moment_still_answers_who_waited(
         httpd, backend, path):
     path = "/long" + path

@@ -507,6 +507,24 @@ def test_backend_117_gzip_unasked_with_vary_is_one_entry(httpd, backend,
     assert backend.hits(path) == 1
 
 
+@pytest.mark.parametrize("name", sorted(DAMAGED))
+def test_backend_118_damaged_gzip_with_vary_is_for_the_same_clients_alone(
+        httpd, backend, path, name):
+    body = DAMAGED[name]
+
+    def origin(exchange):
+        exchange.respond(200, {
+            "Cache-Control": "max-age=600", "Content-Type": "text/html",
+            "ETag": '"d%d"' % exchange.number, "Content-Encoding": "gzip",
+            "Vary": "Accept-Encoding"}, body)
+    backend.on(path, origin)
+    stored(httpd, backend, path, GZ)
+    again, other = curl.ask(httpd, path, [("GET", GZ), ("GET", {})])
+    assert again.hit and again.get("ETag") == '"d1"'
+    assert not other.hit and other.get("ETag") == '"d2"'
+    assert again.body == other.body == body
+
+
 def test_backend_113_a_coding_we_cannot_undo_stays(httpd, backend, path):
     backend.on(path, html(b"not really br" * 100,
                           **{"Content-Encoding": "br"}))

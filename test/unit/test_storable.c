@@ -480,44 +480,6 @@ START_TEST(a_post_is_stored_for_gets_of_its_own_target_only)
 }
 END_TEST
 
-START_TEST(a_gzip_that_we_undo_is_no_variant)
-{
-    static const struct {
-        const char *fields;
-        int undoes;
-        const char *vary;
-    } cases[] = {
-        { "Content-Type: text/css\nContent-Encoding: gzip", 1, "x" },
-        { "Content-Type: text/css\nContent-Encoding: x-gzip", 1, "x" },
-        { "Content-Type: text/css\nContent-Encoding: gzip", 0,
-          "accept-encoding,x" },
-        { "Content-Type: text/css\nContent-Encoding: br", 1,
-          "accept-encoding,x" },
-        { "Content-Type: text/css\nContent-Encoding: gzip\n"
-          "Repr-Digest: sha-256=:AA==:", 1, "accept-encoding,x" },
-        { "Content-Type: text/css\nContent-Encoding: gzip\n"
-          "Cache-Control: no-transform", 1, "accept-encoding,x" },
-        { "Content-Type: application/x-tar\nContent-Encoding: gzip", 1,
-          "accept-encoding,x" },
-        { "Content-Type: text/css", 1, "x" },
-    };
-
-    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        etg_policy policy = plain_policy();
-        etg_request_view request = request_of("GET", "");
-        etg_response_view response = response_of(200, apr_pstrcat(
-            pool, "Cache-Control: max-age=60\nVary: X, Accept-Encoding\n",
-            cases[i].fields, NULL));
-        etg_storable decision;
-
-        policy.undoes_gzip = cases[i].undoes;
-        etg_storable_decide(&decision, &request, &response, &policy, pool);
-        ck_assert_msg(strcmp(decision.vary, cases[i].vary) == 0,
-                      "case %u: %s", i, decision.vary);
-    }
-}
-END_TEST
-
 int main(void)
 {
     const TTest *const tests[] = {
@@ -534,7 +496,6 @@ int main(void)
         private_requests_need_the_backends_own_permission,
         a_decision_brings_freshness_and_vary_along,
         a_post_is_stored_for_gets_of_its_own_target_only,
-        a_gzip_that_we_undo_is_no_variant,
         NULL
     };
 

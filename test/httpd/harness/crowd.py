@@ -19,6 +19,7 @@ class Member:
         self.thread = None
 
     def ask(self, target, gate):
+        self.response = self.error = None    # of the question before
         gate.wait()
         began = time.monotonic()
         try:

@@ -6,7 +6,7 @@ import re
 
 WORTH_FAILING = re.compile(
     r"\[[\w.-]*:(?:warn|error|crit|alert|emerg)\]|exit signal"
-    r"|==ERROR: |==\d+== |runtime error: ")
+    r"|==ERROR: |==\d+== |runtime error: |ThreadSanitizer: ")
 
 # Written by httpd itself under conditions our tests make on purpose, and no
 # sign of a fault: scoreboard growth, loopback names.

@@ -322,6 +322,9 @@ class Httpd:
         if os.environ.get("MPM", "event") == "event":
             self.log.claim_from_now(
                 r"AH0005[12]: child pid \d+ exit signal Segmentation fault")
+        # Internal requests under way are cut then; mod_proxy minds.
+        self.log.claim_from_now(
+            r"\[remote 192\.0\.2\.1:0\] (AH01102|AH00898)")
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
