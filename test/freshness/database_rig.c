@@ -33,6 +33,7 @@ static struct {
 
 static void required(int is_so, const char *what);
 static apr_status_t folder_remove(void *data);
+static int programs_find(void);
 static pid_t server_spawn(const char *const *words);
 static void server_signal(int signal);
 static int server_answers(void);
@@ -73,9 +74,14 @@ test_database rig_sqlite(int rows, apr_pool_t *p)
     return made;
 }
 
+int rig_pgsql_is_installed(void)
+{
+    return programs_find() && (geteuid() != 0
+                                    || getpwnam("postgres") != NULL);
+}
+
 int rig_pgsql_start(apr_pool_t *p)
 {
-    glob_t found = { 0 };
     struct passwd *user = getpwnam("postgres");
     char initdb[300];
     const char *folder = rig_folder(p);
@@ -85,14 +91,9 @@ int rig_pgsql_start(apr_pool_t *p)
     };
     int status = -1;
 
-    if (glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &found) != 0
-        || (geteuid() == 0 && user == NULL)) {
+    if (!rig_pgsql_is_installed()) {
         return 0;
     }
-    snprintf(server.programs, sizeof(server.programs), "%.*s",
-             (int)(strlen(found.gl_pathv[0]) - strlen("/initdb")),
-             found.gl_pathv[0]);
-    globfree(&found);
     snprintf(server.folder, sizeof(server.folder), "%s", folder);
     snprintf(initdb, sizeof(initdb), "%s/initdb", server.programs);
     if (geteuid() == 0) {
@@ -269,6 +270,20 @@ static apr_status_t folder_remove(void *data)
     }
     waitpid(pid, NULL, 0);
     return APR_SUCCESS;
+}
+
+static int programs_find(void)
+{
+    glob_t found = { 0 };
+    int failed = glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &found);
+
+    if (failed == 0) {
+        snprintf(server.programs, sizeof(server.programs), "%.*s",
+                 (int)(strlen(found.gl_pathv[0]) - strlen("/initdb")),
+                 found.gl_pathv[0]);
+    }
+    globfree(&found);
+    return failed == 0;
 }
 
 /* As postgres, if we are root; it goes when this process does. */

@@ -28,6 +28,8 @@ int rig_has_driver(const char *driver, apr_pool_t *p);
 /* A file with the products 1 to `rows`. */
 test_database rig_sqlite(int rows, apr_pool_t *p);
 
+/* Is there a PostgreSQL to be had? */
+int rig_pgsql_is_installed(void);
 /* Starts the server; 0: there is none to be had. Once per process. */
 int rig_pgsql_start(apr_pool_t *p);
 /* Its products are 1 to `rows` from now on. */
