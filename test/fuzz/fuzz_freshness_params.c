@@ -49,7 +49,7 @@ static void check_key(const char *text, const apr_array_header_t *values,
     const char *key = etg_freshness_key(text, values, p);
 
     if (key != NULL) {
-        FUZZ_CHECK(*key != '\0' && strlen(key) <= ETG_MEMCACHED_KEY_MAX);
+        FUZZ_CHECK(*key != '\0' && strlen(key) <= ETG_FRESHNESS_KEY_MAX);
         for (; *key != '\0'; key++) {
             FUZZ_CHECK((unsigned char)*key > ' ' && *key != '\177');
         }
