@@ -67,8 +67,8 @@ const char *etg_freshness_key(const char *text,
                               const apr_array_header_t *values,
                               apr_pool_t *p)
 {
-    char *key = apr_palloc(p, ETG_MEMCACHED_KEY_MAX + 1);
-    const char *end = key + ETG_MEMCACHED_KEY_MAX;
+    char *key = apr_palloc(p, ETG_FRESHNESS_KEY_MAX + 1);
+    const char *end = key + ETG_FRESHNESS_KEY_MAX;
     char *to = key;
     int next = 0;
 

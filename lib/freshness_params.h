@@ -14,7 +14,7 @@
 
 #include "lib/freshness_from.h"
 
-#define ETG_MEMCACHED_KEY_MAX 250
+#define ETG_FRESHNESS_KEY_MAX 250
 
 /* A request, as far as params go. Everything may be NULL: there is none. */
 typedef struct etg_params_view {
@@ -53,7 +53,7 @@ const char *etg_freshness_params(const apr_array_header_t *params,
  * space, "%", and those from 0x7f on are written "%20", in capitals, as
  * applications with Rails' memcached store do; the text stays as it is. NULL:
  * there is none, as a value is NULL, or the key empty or longer than
- * ETG_MEMCACHED_KEY_MAX: applications shorten keys in ways of their own.
+ * ETG_FRESHNESS_KEY_MAX: applications shorten keys in ways of their own.
  */
 const char *etg_freshness_key(const char *text,
                               const apr_array_header_t *values,

@@ -282,8 +282,8 @@ END_TEST
 
 START_TEST(what_is_no_key_is_refused)
 {
-    const char *most = filled("x", ETG_MEMCACHED_KEY_MAX);
-    const char *more = filled("x", ETG_MEMCACHED_KEY_MAX + 1);
+    const char *most = filled("x", ETG_FRESHNESS_KEY_MAX);
+    const char *more = filled("x", ETG_FRESHNESS_KEY_MAX + 1);
 
     ck_assert_ptr_null(key_of("p-%s", NULL, NULL));
     ck_assert_ptr_null(key_of("p-%s-%s", "a", NULL));
