@@ -61,7 +61,7 @@ etg_source_outcome etg_source_unknown(etg_source_look *look,
 static const etg_source_kind *kind_of(etg_from_kind kind)
 {
     static const etg_source_kind *const kinds[] = {
-        &etg_source_sql, &etg_source_files
+        &etg_source_sql, &etg_source_files, &etg_source_memcached
     };
 
     for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

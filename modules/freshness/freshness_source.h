@@ -98,6 +98,7 @@ etg_source_outcome etg_source_unknown(etg_source_look *look,
 
 extern const etg_source_kind etg_source_sql;
 extern const etg_source_kind etg_source_files;
+extern const etg_source_kind etg_source_memcached;
 
 /* The statement is prepared, and no more; of etg_source_sql's handles. */
 const char *etg_source_sql_check(void *handle, const etg_source *source,

@@ -222,9 +222,19 @@ etg_source_outcome rig_look(const etg_source *source, void *handle,
                             etg_data_digest *digest, const char **reason,
                             apr_pool_t *p)
 {
+    return rig_look_for(source, handle, values, apr_time_from_sec(5), digest,
+                        reason, p);
+}
+
+etg_source_outcome rig_look_for(const etg_source *source, void *handle,
+                                const apr_array_header_t *values,
+                                apr_interval_time_t budget,
+                                etg_data_digest *digest, const char **reason,
+                                apr_pool_t *p)
+{
     etg_source_look look = {
         .source = source, .values = values, .pool = p,
-        .deadline = etg_steady_now() + apr_time_from_sec(5)
+        .deadline = etg_steady_now() + budget
     };
     etg_source_outcome outcome;
 

@@ -53,11 +53,17 @@ etg_source *rig_source(const etg_source_settings *settings, const char *line,
 etg_source *rig_sql_source(test_database database, const char *line,
                            apr_pool_t *p);
 
-/* One look with a handle, values up to NULL; *digest on ETG_SOURCE_READ. */
+/* One look with a handle; *digest on ETG_SOURCE_READ. */
 etg_source_outcome rig_look(const etg_source *source, void *handle,
                             const apr_array_header_t *values,
                             etg_data_digest *digest, const char **reason,
                             apr_pool_t *p);
+/* With so much time, instead of plenty. */
+etg_source_outcome rig_look_for(const etg_source *source, void *handle,
+                                const apr_array_header_t *values,
+                                apr_interval_time_t budget,
+                                etg_data_digest *digest, const char **reason,
+                                apr_pool_t *p);
 /* const char * rows of the arguments, up to `count`. */
 apr_array_header_t *rig_values(apr_pool_t *p, int count, ...);
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "database_rig.h"
-#include "lib/freshness_params.h"
+#include "test/store/server_rig.h"
 
 #define PAGE "sql \"SELECT (SELECT count(*) FROM products), id, name, " \
              "updated_at FROM products ORDER BY id LIMIT 10 OFFSET " \
@@ -274,7 +274,7 @@ START_TEST(bytes_behind_a_nul_count)
 }
 END_TEST
 
-START_TEST(a_file_that_is_missing_is_not_made_and_one_replaced_is_noticed)
+START_TEST(a_missing_file_is_not_made_and_a_replaced_one_is_noticed)
 {
     subject of = subject_make(database_make(3), PAGE);
     test_database other = database_make(7);
@@ -365,6 +365,72 @@ START_TEST(files_count_by_name_size_and_nanosecond)
 }
 END_TEST
 
+static void memcached_say(const test_server *server, const char *key,
+                          const char *text)
+{
+    server_set(server, key, (etg_bytes){ (const unsigned char *)text,
+                                         strlen(text) });
+}
+
+/* Once per port and once per socket. */
+static void memcached_look(test_server *server, const char *at)
+{
+    etg_source_settings settings = { .memcached = at };
+    etg_source *source = rig_source(&settings, "memcached \"shop/%s\" "
+                                    "path:1", pool);
+    void *handle = source->kind->open(source, pool);
+    apr_array_header_t *values = rig_values(pool, 1, "a b");
+    etg_data_digest digest, before;
+    const char *reason;
+
+    ck_assert_int_eq(rig_look(source, handle, values, &digest, &reason,
+                              pool), ETG_SOURCE_UNKNOWN);
+    ck_assert_ptr_nonnull(strstr(reason, "no value"));
+    memcached_say(server, "shop/a%20b", "7");
+    ck_assert_int_eq(rig_look(source, handle, values, &digest, &reason,
+                              pool), ETG_SOURCE_READ);
+    before = digest;
+    ck_assert_uint_eq(digest.members, 1);
+    memcached_say(server, "shop/a%20b", "8");
+    ck_assert_int_eq(rig_look(source, handle, values, &digest, &reason,
+                              pool), ETG_SOURCE_READ);
+    ck_assert(!same(&before, &digest));
+    server_freeze(server);
+    ck_assert_int_eq(rig_look_for(source, handle, values,
+                                  apr_time_from_msec(50), &digest, &reason,
+                                  pool), ETG_SOURCE_UNKNOWN);
+    server_thaw(server);
+    ck_assert_int_eq(rig_look(source, handle, values, &digest, &reason,
+                              pool), ETG_SOURCE_READ);
+    server_restart(server);
+    memcached_say(server, "shop/a%20b", "7");
+    ck_assert_int_eq(rig_look(source, handle, values, &digest, &reason,
+                              pool), ETG_SOURCE_READ);
+    ck_assert(same(&before, &digest));
+    server_kill(server);
+    ck_assert_int_eq(rig_look(source, handle, values, &digest, &reason,
+                              pool), ETG_SOURCE_UNKNOWN);
+    source->kind->close(handle);
+}
+
+START_TEST(a_version_on_memcached_is_a_member)
+{
+    test_server server;
+
+    server_start(&server, 8);
+    memcached_look(&server, apr_psprintf(pool, "127.0.0.1:%d", server.port));
+}
+END_TEST
+
+START_TEST(memcached_may_be_on_a_socket)
+{
+    test_server server;
+
+    server_start_on_socket(&server, 8);
+    memcached_look(&server, server.path);
+}
+END_TEST
+
 START_TEST(a_file_that_has_just_changed_and_a_folder_gone_are_unknown)
 {
     etg_source_settings settings = { 0 };
@@ -429,7 +495,7 @@ static Suite *sources_suite(void)
     add_database_tests(sqlite);
     tcase_add_test(sqlite, bytes_behind_a_nul_count);
     tcase_add_test(sqlite,
-                   a_file_that_is_missing_is_not_made_and_one_replaced_is_noticed);
+                   a_missing_file_is_not_made_and_a_replaced_one_is_noticed);
     tcase_add_checked_fixture(pgsql, setup_pgsql, teardown);
     add_database_tests(pgsql);
     tcase_add_checked_fixture(others, setup, teardown);
@@ -437,6 +503,10 @@ static Suite *sources_suite(void)
     tcase_add_test(others, files_count_by_name_size_and_nanosecond);
     tcase_add_test(others,
                    a_file_that_has_just_changed_and_a_folder_gone_are_unknown);
+    if (server_is_installed()) {
+        tcase_add_test(others, a_version_on_memcached_is_a_member);
+        tcase_add_test(others, memcached_may_be_on_a_socket);
+    }
     suite_add_tcase(suite, others);
     suite_add_tcase(suite, sqlite);
     if (has_pgsql) {
