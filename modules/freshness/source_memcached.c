@@ -78,7 +78,8 @@ static const char *configure(const etg_source_settings *settings,
     own->timeout = settings->budget > 0 ? settings->budget
                                         : ETG_SOURCE_BUDGET;
     source->own = own;
-    source->shared = apr_pstrcat(p, "memcached ", own->server.name, NULL);
+    source->shared = apr_psprintf(p, "memcached %s %" APR_TIME_T_FMT,
+                                  own->server.name, own->timeout);
     return NULL;
 }
 

@@ -61,7 +61,8 @@ typedef struct sql_statement {
 } sql_statement;
 
 typedef struct sql_handle {
-    const sql_source *own;      /* of one of the sources that share it */
+    const sql_source *own;      /* of one of the sources that share it: they
+                                 * differ in the time's column only */
     apr_pool_t *pool;
     apr_bucket_alloc_t *buckets;
     apr_pool_t *connected;      /* NULL: not connected */
@@ -143,7 +144,8 @@ static const char *configure(const etg_source_settings *settings,
                                       ? TIME_COLUMN : settings->time_column);
     own->setup = setup_make(settings, p);
     source->own = own;
-    source->shared = apr_pstrcat(p, driver, " ", at, NULL);
+    source->shared = apr_psprintf(p, "%s %s %" APR_TIME_T_FMT, driver, at,
+                                  settings->budget);
     return NULL;
 }
 
