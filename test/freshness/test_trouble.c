@@ -15,6 +15,7 @@
 #include "database_rig.h"
 #include "freshness_lookup.h"
 #include "lib/steady_clock.h"
+#include "test/store/server_rig.h"
 
 #define BUDGET apr_time_from_msec(50)
 #define PATIENCE apr_time_from_sec(60)
@@ -268,10 +269,29 @@ START_TEST(memory_is_flat_over_ten_thousand_look_ups_of_pgsql)
 }
 END_TEST
 
+START_TEST(memory_is_flat_over_ten_thousand_look_ups_of_memcached)
+{
+    static const char version[] = "1700000000";
+    etg_source_settings settings = { 0 };
+    test_server server;
+
+    server_start_on_socket(&server, 8);
+    server_set(&server, "version", (etg_bytes){
+        (const unsigned char *)version, sizeof(version) - 1 });
+    settings.memcached = server.path;
+    ask_many(rig_source(&settings, "memcached version", pool), "memcached");
+    server_freeze(&server);
+    ask_in_vain(rig_source(&settings, "memcached version", pool), 20);
+    server_thaw(&server);
+    ask_until_read(rig_source(&settings, "memcached version", pool));
+    server_kill(&server);
+}
+END_TEST
+
 static Suite *trouble_suite(void)
 {
     Suite *suite = suite_create("trouble");
-    TCase *sqlite = tcase_create("sqlite3");
+    TCase *sqlite = tcase_create("sqlite3 and memcached");
     TCase *pgsql = tcase_create("pgsql");
 
     tcase_set_timeout(sqlite, 120);
@@ -279,6 +299,10 @@ static Suite *trouble_suite(void)
     tcase_add_test(sqlite, a_locked_sqlite_is_unknown_until_it_is_free);
     tcase_add_test(sqlite,
                    memory_is_flat_over_ten_thousand_look_ups_of_sqlite);
+    if (server_is_installed()) {
+        tcase_add_test(sqlite,
+                       memory_is_flat_over_ten_thousand_look_ups_of_memcached);
+    }
     tcase_set_timeout(pgsql, 120);
     tcase_add_checked_fixture(pgsql, setup_pgsql, teardown_pgsql);
     tcase_add_test(pgsql, a_frozen_pgsql_is_unknown_until_it_thaws);
