@@ -13,6 +13,7 @@
 #include <apr_strings.h>
 
 #include "lib/entity_digest.h"
+#include "lib/content_coding.h"
 #include "lib/entity_tag.h"
 #include "lib/field_list.h"
 
@@ -126,6 +127,16 @@ apr_table_t *etg_coded_tags_map_back(const apr_table_t *request_fields,
         apr_table_unset(fields, "Range");
     }
     return fields;
+}
+
+int etg_coded_part_is_possible(const apr_table_t *request_fields,
+                               apr_pool_t *p)
+{
+    const char *condition = apr_table_get(request_fields, "If-Range");
+
+    return condition != NULL && strchr(condition, '"') == NULL
+        && etg_gzip_is_wanted(etg_field_combined(request_fields,
+                                                 "Accept-Encoding", p));
 }
 
 static const char *tag_text(int weak, etg_bytes opaque, const char *suffix,

@@ -59,4 +59,10 @@ etg_precondition etg_coded_precondition_decide(
 apr_table_t *etg_coded_tags_map_back(const apr_table_t *request_fields,
                                      apr_pool_t *p);
 
+/* May the part that a request's If-Range names only by its date be of the
+ * gzip form, made here, of what the backend has? If so a range of the plain
+ * bytes would not fit to it. */
+int etg_coded_part_is_possible(const apr_table_t *request_fields,
+                               apr_pool_t *p);
+
 #endif

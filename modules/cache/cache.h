@@ -102,6 +102,7 @@ typedef struct etg_cache_save {
     int retry;                    /* a 304 of no use, or its body is gone: ask
                                    * without validators */
     etg_entity_writer *writer;    /* NULL: not storing */
+    int coding_plan;              /* etg_cache_coding_plan */
     struct etg_cache_coder *coder;/* what goes to it, and how; or NULL */
     etg_storable decision;
     etg_stored_response record;   /* being made */

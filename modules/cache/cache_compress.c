@@ -37,6 +37,8 @@ struct etg_cache_coder {
     apr_uint64_t written;         /* to the writer */
 };
 
+static etg_cache_coding_plan plan(const etg_cache_context *ctx,
+                                  const etg_response_view *response);
 static apr_int64_t length_of(const etg_response_view *response);
 static void begin_making(etg_cache_context *ctx, struct etg_cache_coder *coder);
 static apr_status_t make(struct etg_cache_coder *coder, const char *data,
@@ -57,7 +59,16 @@ static int is_whole_gzip(struct etg_cache_coder *coder);
 static const char *vary_of(const apr_array_header_t *fields, apr_pool_t *p);
 
 etg_cache_coding_plan etg_cache_compress_plan(
-    const etg_cache_context *ctx, const etg_response_view *response)
+    etg_cache_context *ctx, const etg_response_view *response)
+{
+    if (ctx->save.coding_plan == ETG_CACHE_CODING_UNPLANNED) {
+        ctx->save.coding_plan = plan(ctx, response);
+    }
+    return ctx->save.coding_plan;
+}
+
+static etg_cache_coding_plan plan(const etg_cache_context *ctx,
+                                  const etg_response_view *response)
 {
     apr_uint32_t flags = ctx->save.decision.freshness.flags;
 
@@ -86,7 +97,7 @@ static apr_int64_t length_of(const etg_response_view *response)
     return length;
 }
 
-apr_int64_t etg_cache_compress_expected(const etg_cache_context *ctx,
+apr_int64_t etg_cache_compress_expected(etg_cache_context *ctx,
                                         const etg_response_view *response)
 {
     return etg_cache_compress_plan(ctx, response) == ETG_CACHE_CODING_MAKE

@@ -6,6 +6,7 @@
 #include "modules/cache/cache.h"
 
 typedef enum etg_cache_coding_plan {
+    ETG_CACHE_CODING_UNPLANNED,
     ETG_CACHE_CODING_KEEP,        /* store the bytes as they come */
     ETG_CACHE_CODING_MAKE,        /* gzip them, if that makes them shorter */
     ETG_CACHE_CODING_CHECK        /* the backend says they are gzip: store
@@ -13,15 +14,15 @@ typedef enum etg_cache_coding_plan {
 } etg_cache_coding_plan;
 
 /* What is to be done with the body of this response. Unless it is KEEP, other
- * clients may get another coding of it than this one. */
+ * clients may get another coding of it than this one. Kept in ctx->save. */
 etg_cache_coding_plan etg_cache_compress_plan(
-    const etg_cache_context *ctx, const etg_response_view *response);
+    etg_cache_context *ctx, const etg_response_view *response);
 
 /* Plans and prepares; ctx->save.writer is open then, begun with the length
  * that etg_cache_compress_expected gives (-1: not known). */
 void etg_cache_compress_begin(etg_cache_context *ctx,
                               const etg_response_view *response);
-apr_int64_t etg_cache_compress_expected(const etg_cache_context *ctx,
+apr_int64_t etg_cache_compress_expected(etg_cache_context *ctx,
                                         const etg_response_view *response);
 
 /* The backend's bytes, to the writer sooner or later. A failure is the

@@ -10,8 +10,6 @@
 #include "modules/cache/cache_background.h"
 
 #include "lib/coded_tag.h"
-#include "lib/content_coding.h"
-#include "lib/field_list.h"
 #include "lib/invalidation.h"
 #include "lib/validation.h"
 #include "modules/cache/cache_cluster.h"
@@ -23,7 +21,6 @@ static int fetch_again(etg_cache_context *ctx, request_rec *r);
 static int renew_filters(request_rec *r);
 static void swap_fields(etg_cache_context *ctx, request_rec *r);
 static void map_tags_back(etg_cache_context *ctx, request_rec *r);
-static int may_hold_coded_part(const etg_cache_context *ctx, request_rec *r);
 static int conclude(etg_cache_context *ctx, request_rec *r, int status);
 static int conclude_silent(etg_cache_context *ctx, request_rec *r,
                            int status);
@@ -123,7 +120,8 @@ static void map_tags_back(etg_cache_context *ctx, request_rec *r)
 {
     apr_table_t *mapped;
 
-    if (may_hold_coded_part(ctx, r)) {
+    if (ctx->dir->compress != 0
+        && etg_coded_part_is_possible(r->headers_in, r->pool)) {
         /* For core's own filter as well. */
         apr_table_unset(r->headers_in, "If-Range");
         apr_table_unset(r->headers_in, "Range");
@@ -134,18 +132,6 @@ static void map_tags_back(etg_cache_context *ctx, request_rec *r)
         ctx->tags_mapped = 1;
         r->headers_in = mapped;
     }
-}
-
-/* A part known by its date alone, held by a client that takes gzip, may be of
- * the form we made: the backend's range of the plain bytes would not fit it. */
-static int may_hold_coded_part(const etg_cache_context *ctx, request_rec *r)
-{
-    const char *condition = apr_table_get(r->headers_in, "If-Range");
-
-    return ctx->dir->compress != 0 && condition != NULL
-        && strchr(condition, '"') == NULL
-        && etg_gzip_is_wanted(etg_field_combined(
-               r->headers_in, "Accept-Encoding", r->pool));
 }
 
 void etg_cache_restore_fields(etg_cache_context *ctx, request_rec *r)

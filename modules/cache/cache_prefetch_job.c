@@ -13,7 +13,6 @@
 #include "lib/gzip.h"
 #include "lib/json_pointer.h"
 #include "lib/prefetch_ledger.h"
-#include "lib/workers.h"
 
 /* How many of a route may be under way. */
 #define TICKETS 2

@@ -385,17 +385,13 @@ static void tell_client(etg_cache_context *ctx, request_rec *r,
 static void tell_of_codings(etg_cache_context *ctx, request_rec *r,
                             const etg_response_view *view)
 {
-    const char *condition = apr_table_get(r->headers_in, "If-Range");
-
     if (ctx->observe
         || (!ctx->save.decision.yes && r->status != HTTP_PARTIAL_CONTENT)
         || etg_cache_compress_plan(ctx, view) == ETG_CACHE_CODING_KEEP) {
         return;
     }
     etg_vary_add_accept_encoding(r->headers_out, r->pool);
-    if (condition != NULL && strchr(condition, '"') == NULL
-        && etg_gzip_is_wanted(apr_table_get(r->headers_in,
-                                            "Accept-Encoding"))) {
+    if (etg_coded_part_is_possible(r->headers_in, r->pool)) {
         apr_table_unset(r->headers_in, "Range");
     }
 }

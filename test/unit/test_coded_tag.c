@@ -306,6 +306,33 @@ START_TEST(our_tags_are_mapped_back_for_the_backend)
 }
 END_TEST
 
+START_TEST(a_part_known_by_its_date_may_be_of_the_coded_form)
+{
+    static const char *const possible[] = {
+        "If-Range: " NOW_DATE "\nAccept-Encoding: gzip",
+        "If-Range: " NOW_DATE "\nAccept-Encoding: br\nAccept-Encoding: gzip",
+        "If-Range: no date\nAccept-Encoding: *",
+    };
+    static const char *const impossible[] = {
+        "",
+        "Accept-Encoding: gzip",
+        "If-Range: " NOW_DATE,
+        "If-Range: " NOW_DATE "\nAccept-Encoding: gzip;q=0",
+        "If-Range: \"a\"\nAccept-Encoding: gzip",
+        "If-Range: W/\"a\"\nAccept-Encoding: gzip",
+    };
+
+    for (unsigned i = 0; i < ROWS(possible); i++) {
+        ck_assert_msg(etg_coded_part_is_possible(fields_of(possible[i]),
+                                                 pool), "case %u", i);
+    }
+    for (unsigned i = 0; i < ROWS(impossible); i++) {
+        ck_assert_msg(!etg_coded_part_is_possible(fields_of(impossible[i]),
+                                                  pool), "case %u", i);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -319,6 +346,7 @@ int main(void)
         if_match_wants_the_very_same_tag,
         dates_and_other_statuses_are_as_without_codings,
         our_tags_are_mapped_back_for_the_backend,
+        a_part_known_by_its_date_may_be_of_the_coded_form,
         NULL
     };
 
