@@ -5,10 +5,7 @@
 
 #include <apr_pools.h>
 
-#include "etg_bytes.h"
-
-/* Longer texts are not read: parsed they take many times their length. */
-#define ETG_JSON_BYTES_MAX (1024 * 1024)
+#include "lib/json_document.h"
 
 /* Is it a pointer to something inside (not the empty one)? */
 int etg_json_pointer_is_valid(const char *pointer);

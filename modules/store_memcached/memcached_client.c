@@ -15,7 +15,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "memcached_reply.h"
+#include "lib/memcached_reply.h"
 
 #define BATCH 16
 #define HEAD_BYTES (ETG_MEMCACHED_KEY_MAX + 96)

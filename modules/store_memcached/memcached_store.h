@@ -36,8 +36,8 @@
 #include <stdint.h>
 
 #include "etg_store.h"
+#include "lib/memcached_link.h"
 #include "memcached_item.h"
-#include "memcached_link.h"
 #include "memcached_uri.h"
 
 typedef struct etg_memcached_node etg_memcached_node;

@@ -12,11 +12,11 @@
 #ifndef ETG_MEMCACHED_URI_H
 #define ETG_MEMCACHED_URI_H
 
-#include <apr_network_io.h>
 #include <apr_pools.h>
 #include <apr_time.h>
 
-#define ETG_MEMCACHED_PORT 11211
+#include "lib/memcached_link.h"
+
 #define ETG_MEMCACHED_SERVERS_MAX 64
 #define ETG_MEMCACHED_NAMESPACE_MAX 64
 #define ETG_MEMCACHED_POOL_MAX 1024
@@ -26,14 +26,6 @@
 #define ETG_MEMCACHED_TIMEOUT_DEFAULT (30 * APR_INT64_C(1000))
 #define ETG_MEMCACHED_CONNECT_DEFAULT (50 * APR_INT64_C(1000))
 #define ETG_MEMCACHED_POOL_DEFAULT 64
-
-typedef struct etg_memcached_server {
-    const char *host;      /* in lower case, without brackets; or, if port
-                            * is 0, the absolute path of a socket */
-    apr_port_t port;
-    const char *name;      /* for messages and counters: "host:port",
-                            * "[host]:port" or the path */
-} etg_memcached_server;
 
 typedef struct etg_memcached_uri {
     const etg_memcached_server *servers;   /* in the order given; no two

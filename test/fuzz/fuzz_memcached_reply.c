@@ -3,7 +3,7 @@
  * is read lies inside the input, and more of the input changes nothing. */
 #include <string.h>
 
-#include "modules/store_memcached/memcached_reply.h"
+#include "lib/memcached_reply.h"
 #include "test/fuzz/fuzz.h"
 
 static void check_line(etg_bytes bytes, const etg_memcached_reply *reply,

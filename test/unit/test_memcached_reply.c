@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "modules/store_memcached/memcached_reply.h"
+#include "lib/memcached_reply.h"
 
 static apr_status_t read_text(const char *text, etg_memcached_reply *reply,
                               apr_size_t *taken)

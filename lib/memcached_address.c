@@ -6,7 +6,7 @@
  * writer's thread asks it, when the child starts and whenever a server that
  * was lost is probed.
  */
-#include "memcached_link.h"
+#include "lib/memcached_link.h"
 
 #include <apr_errno.h>
 #include <apr_strings.h>

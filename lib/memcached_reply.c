@@ -5,7 +5,7 @@
  * Strict: single spaces, decimal numbers that fit, CR LF. What a server of
  * this protocol never sends is not guessed at; the connection is given up.
  */
-#include "memcached_reply.h"
+#include "lib/memcached_reply.h"
 
 #include <string.h>
 

@@ -8,7 +8,11 @@
  * that all reads together end within an eighth of the deadline even if bytes
  * come one by one. Nothing here raises SIGPIPE.
  */
-#include "memcached_link.h"
+/* ppoll */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "lib/memcached_link.h"
 
 #include <apr_errno.h>
 

@@ -3,8 +3,8 @@
  * memcached_reply.h: one line of what a server answers (memcached's text
  * protocol). Pure; trusts nothing in the line but its being there.
  */
-#ifndef ETG_MEMCACHED_REPLY_H
-#define ETG_MEMCACHED_REPLY_H
+#ifndef ETG_LIB_MEMCACHED_REPLY_H
+#define ETG_LIB_MEMCACHED_REPLY_H
 
 #include <apr_errno.h>
 

@@ -3,9 +3,10 @@
  * memcached_link.h: one connection to one server, as bytes. Every call ends
  * at its deadline, whatever the other side does.
  */
-#ifndef ETG_MEMCACHED_LINK_H
-#define ETG_MEMCACHED_LINK_H
+#ifndef ETG_LIB_MEMCACHED_LINK_H
+#define ETG_LIB_MEMCACHED_LINK_H
 
+#include <apr_network_io.h>
 #include <apr_time.h>
 
 #include <sys/socket.h>
@@ -13,12 +14,21 @@
 #include <sys/un.h>
 
 #include "etg_bytes.h"
-#include "memcached_uri.h"
 
+#define ETG_MEMCACHED_PORT 11211
 #define ETG_MEMCACHED_ADDRESSES 8
 #define ETG_MEMCACHED_BUFFER 16384
 
-/* Where a server may be. */
+/* A server. */
+typedef struct etg_memcached_server {
+    const char *host;      /* in lower case, without brackets; or, if port
+                            * is 0, the absolute path of a socket */
+    apr_port_t port;
+    const char *name;      /* for messages and counters: "host:port",
+                            * "[host]:port" or the path */
+} etg_memcached_server;
+
+/* Where it may be. */
 typedef struct etg_memcached_addresses {
     unsigned count;                /* 0: not known (yet) */
     struct {

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * freshness_lookup.c: asking, sharing and waiting.
+ *
+ * Model. A look-up (`lookup`) is WAITING in the queue of a group's threads,
+ * then RUNNING, then DONE. It is counted by its users: who waits for it, its
+ * job, and the table while it can be shared. One lock guards everything but
+ * what a RUNNING look-up's thread alone touches: its order (a copy in the
+ * job's pool) and its handles. It is held for a few instructions.
+ *
+ * When it began is noted under that lock before any source is read: whoever
+ * has seen it WAITING arrived before.
+ *
+ * All is malloc'ed or in a pool of its own: a thread that hangs at the end
+ * needs it longer than the child's pool lives.
+ */
+#include "freshness_lookup.h"
+
+#include <apr_hash.h>
+#include <apr_strings.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "freshness_group.h"
+#include "lib/steady_clock.h"
+#include "lib/workers.h"
+
+#define CHAINS 256              /* a power of two */
+#define KEPT_MAX 4096           /* results that may still be shared */
+#define HANGING "earlier look-ups still hang"
+
+typedef enum lookup_state { WAITING, RUNNING, DONE } lookup_state;
+
+typedef struct lookup {
+    struct lookup *next;        /* in its chain */
+    etg_lookups *all;
+    unsigned users;
+    int is_listed;
+    lookup_state state;
+    apr_time_t started;
+    apr_time_t deadline;        /* the last one's who waits */
+    apr_interval_time_t share;
+    pthread_cond_t done;
+    etg_lookup_answer answer;   /* when DONE */
+
+    etg_lookup_order order;     /* the job's thread; in the job's pool */
+    etg_lookup_group **groups;  /* of the parts */
+    etg_lookup_run run;
+
+    unsigned hash;
+    apr_size_t key_length;
+    unsigned char key[];
+} lookup;
+
+struct etg_lookups {
+    etg_lookup_settings settings;
+    apr_pool_t *pool;           /* its own */
+    pthread_mutex_t lock;
+    int is_stopping;
+    int is_stopped;
+    etg_lookup_groups *groups;
+    lookup *chains[CHAINS];
+    unsigned kept;              /* DONE and listed */
+    etg_lookup_counts counts;
+    apr_time_t logged_at;
+    unsigned unlogged;
+};
+
+static apr_status_t stop_at_last(void *data);
+static lookup *shareable(etg_lookups *all, const etg_lookup_order *order,
+                         unsigned hash);
+static lookup *lookup_make(etg_lookups *all, const etg_lookup_order *order,
+                           unsigned hash);
+static void order_copy(lookup *made, const etg_lookup_order *order,
+                       apr_pool_t *p);
+static lookup *begin(etg_lookups *all, const etg_lookup_order *order,
+                     unsigned hash, const char **reason);
+static void hand_over(etg_lookups *all, lookup *made);
+static void await(lookup *waited, apr_time_t deadline,
+                  etg_lookup_answer *answer);
+static void unknown(etg_lookup_answer *answer, const char *reason);
+static void account(etg_lookups *all, const etg_lookup_answer *answer);
+static apr_status_t job_gone(void *data);
+static void work(void *baton, apr_pool_t *pool);
+static void read_parts(lookup *made, apr_pool_t *pool,
+                       etg_lookup_answer *answer);
+static void finish(lookup *made, const etg_lookup_answer *answer);
+static void unlist(lookup *listed);
+static void leave(lookup *used);
+static void sweep(etg_lookups *all, apr_time_t now);
+
+apr_status_t etg_lookups_create(etg_lookups **lookups,
+                                const etg_lookup_settings *settings,
+                                apr_pool_t *p)
+{
+    etg_lookups *all = calloc(1, sizeof(*all));
+    apr_status_t rv;
+
+    if (all == NULL) {
+        return APR_ENOMEM;
+    }
+    rv = etg_job_pool_create(&all->pool, "freshness");
+    if (rv != APR_SUCCESS) {
+        free(all);
+        return rv;
+    }
+    all->settings = *settings;
+    pthread_mutex_init(&all->lock, NULL);
+    all->groups = etg_lookup_groups_make(&all->lock, settings->threads,
+                                         settings->queue, all->pool);
+    apr_pool_pre_cleanup_register(p, all, stop_at_last);
+    *lookups = all;
+    return APR_SUCCESS;
+}
+
+void etg_lookup_ask(etg_lookups *all, const etg_lookup_order *order,
+                    etg_lookup_answer *answer)
+{
+    apr_time_t asked = etg_steady_now();
+    apr_time_t deadline = asked + order->budget;
+    etg_lookup_order mine = *order;
+    apr_ssize_t length = (apr_ssize_t)order->key.length;
+    unsigned hash = apr_hashfunc_default((const char *)order->key.data,
+                                         &length);
+    const char *reason = NULL;
+    lookup *found;
+    int is_new;
+
+    mine.arrived = order->arrived == 0 ? asked : order->arrived;
+    pthread_mutex_lock(&all->lock);
+    all->counts.asked++;
+    found = shareable(all, &mine, hash);
+    is_new = found == NULL;
+    if (is_new) {
+        found = begin(all, &mine, hash, &reason);
+    }
+    else if (found->state == WAITING
+             && etg_lookup_group_hangs(found->groups[0])) {
+        all->counts.spared++;
+        reason = HANGING;
+        found = NULL;
+    }
+    if (found != NULL) {
+        found->users++;
+        all->counts.shared += !is_new;
+        if (found->deadline < deadline) {
+            found->deadline = deadline;
+        }
+        if (is_new) {
+            hand_over(all, found);
+        }
+        await(found, deadline, answer);
+        leave(found);
+    }
+    else {
+        unknown(answer, reason);
+    }
+    answer->is_shared = !is_new;
+    answer->took = etg_steady_now() - asked;
+    account(all, answer);                               /* unlocks */
+}
+
+int etg_lookups_stop(etg_lookups *all, apr_interval_time_t wait)
+{
+    int left;
+
+    pthread_mutex_lock(&all->lock);
+    all->is_stopping = 1;
+    pthread_mutex_unlock(&all->lock);
+    left = etg_lookup_groups_stop(all->groups, wait);
+    pthread_mutex_lock(&all->lock);
+    all->is_stopped = left == 0;
+    pthread_mutex_unlock(&all->lock);
+    return left;
+}
+
+void etg_lookups_counts(etg_lookups *all, etg_lookup_counts *counts)
+{
+    pthread_mutex_lock(&all->lock);
+    *counts = all->counts;
+    counts->handles = etg_lookup_groups_handles(all->groups);
+    pthread_mutex_unlock(&all->lock);
+}
+
+static apr_status_t stop_at_last(void *data)
+{
+    etg_lookups *all = data;
+
+    if (etg_lookups_stop(all, all->is_stopping ? 0 : apr_time_from_sec(1))
+        != 0) {
+        return APR_SUCCESS;
+    }
+    etg_lookup_groups_close(all->groups);
+    pthread_mutex_lock(&all->lock);
+    for (unsigned i = 0; i < CHAINS; i++) {
+        while (all->chains[i] != NULL) {
+            unlist(all->chains[i]);
+        }
+    }
+    pthread_mutex_unlock(&all->lock);
+    apr_pool_destroy(all->pool);
+    pthread_mutex_destroy(&all->lock);
+    free(all);
+    return APR_SUCCESS;
+}
+
+/* Under the lock, as all that follows but the job's own functions. */
+static lookup *shareable(etg_lookups *all, const etg_lookup_order *order,
+                         unsigned hash)
+{
+    apr_time_t now = etg_steady_now();
+    lookup *next;
+
+    for (lookup *at = all->chains[hash % CHAINS]; at != NULL; at = next) {
+        next = at->next;
+        if (at->state == DONE && at->started + at->share < now) {
+            unlist(at);
+            continue;
+        }
+        if (at->hash == hash && at->key_length == order->key.length
+            && memcmp(at->key, order->key.data, at->key_length) == 0
+            && (at->state == WAITING || at->started > order->arrived
+                || (order->share > 0
+                    && at->started >= order->arrived - order->share))) {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+/* A new look-up, listed; its job is not handed over yet. */
+static lookup *begin(etg_lookups *all, const etg_lookup_order *order,
+                     unsigned hash, const char **reason)
+{
+    lookup *made;
+
+    if (all->is_stopping) {
+        *reason = "this process ends";
+        return NULL;
+    }
+    made = lookup_make(all, order, hash);
+    if (made == NULL) {
+        *reason = "no memory or threads";
+        return NULL;
+    }
+    for (unsigned i = 0; i < order->part_count; i++) {
+        if (etg_lookup_group_hangs(made->groups[i])) {
+            all->counts.spared++;
+            *reason = HANGING;
+            apr_pool_destroy(made->run.pool);
+            return NULL;
+        }
+    }
+    made->next = all->chains[hash % CHAINS];
+    all->chains[hash % CHAINS] = made;
+    made->is_listed = 1;
+    made->users++;
+    return made;
+}
+
+/* With one user: its job, which leaves when its pool goes. */
+static lookup *lookup_make(etg_lookups *all, const etg_lookup_order *order,
+                           unsigned hash)
+{
+    apr_pool_t *p;
+    lookup *made;
+
+    if (etg_job_pool_create(&p, "look-up") != APR_SUCCESS) {
+        return NULL;
+    }
+    made = calloc(1, sizeof(*made) + order->key.length);
+    if (made == NULL || etg_steady_condition_init(&made->done)
+                        != APR_SUCCESS) {
+        free(made);
+        apr_pool_destroy(p);
+        return NULL;
+    }
+    made->all = all;
+    made->users = 1;
+    made->share = order->share;
+    made->hash = hash;
+    made->key_length = order->key.length;
+    memcpy(made->key, order->key.data, order->key.length);
+    made->run.pool = p;
+    apr_pool_cleanup_register(p, made, job_gone, apr_pool_cleanup_null);
+    order_copy(made, order, p);
+    for (unsigned i = 0; i < order->part_count; i++) {
+        made->groups[i] = etg_lookup_group_of(all->groups,
+                                              order->parts[i].source);
+        if (made->groups[i] == NULL) {
+            apr_pool_destroy(p);
+            return NULL;
+        }
+    }
+    return made;
+}
+
+/* The caller may be gone before the job is done. */
+static void order_copy(lookup *made, const etg_lookup_order *order,
+                       apr_pool_t *p)
+{
+    etg_lookup_part *parts = apr_palloc(p, order->part_count
+                                           * sizeof(*parts));
+    etg_bytes *salts = apr_palloc(p, (order->salt_count + 1)
+                                     * sizeof(*salts));
+
+    for (unsigned i = 0; i < order->part_count; i++) {
+        const apr_array_header_t *from = order->parts[i].values;
+        apr_array_header_t *values = apr_array_make(p, 4,
+                                                    sizeof(const char *));
+
+        for (int n = 0; from != NULL && n < from->nelts; n++) {
+            APR_ARRAY_PUSH(values, const char *)
+                = apr_pstrdup(p, APR_ARRAY_IDX(from, n, const char *));
+        }
+        parts[i] = (etg_lookup_part){ order->parts[i].source, values };
+    }
+    for (unsigned i = 0; i < order->salt_count; i++) {
+        salts[i] = order->salts[i];
+        if (salts[i].data != NULL) {
+            salts[i].data = apr_pmemdup(p, salts[i].data, salts[i].length);
+        }
+    }
+    made->order = *order;
+    made->order.parts = parts;
+    made->order.salts = salts;
+    if (order->route.data != NULL) {
+        made->order.route.data = apr_pmemdup(p, order->route.data,
+                                             order->route.length);
+    }
+    made->groups = apr_pcalloc(p, order->part_count
+                                  * sizeof(*made->groups));
+}
+
+/* Lets the lock go meanwhile: handing over may drop another's job. */
+static void hand_over(etg_lookups *all, lookup *made)
+{
+    etg_workers *threads = etg_lookup_group_threads(made->groups[0]);
+
+    pthread_mutex_unlock(&all->lock);
+    etg_workers_submit(threads, made->run.pool, work, made);
+    pthread_mutex_lock(&all->lock);
+}
+
+static void await(lookup *waited, apr_time_t deadline,
+                  etg_lookup_answer *answer)
+{
+    struct timespec until = etg_steady_moment(deadline);
+    int failed = 0;
+
+    while (waited->state != DONE && failed == 0) {
+        failed = pthread_cond_timedwait(&waited->done, &waited->all->lock,
+                                        &until);
+    }
+    if (waited->state == DONE) {
+        *answer = waited->answer;
+    }
+    else {
+        waited->all->counts.late++;
+        unknown(answer, waited->state == RUNNING
+                        ? "no answer within the budget"
+                        : "no thread came free within the budget");
+    }
+}
+
+static void unknown(etg_lookup_answer *answer, const char *reason)
+{
+    memset(answer, 0, sizeof(*answer));
+    answer->outcome = ETG_SOURCE_UNKNOWN;
+    apr_cpystrn(answer->reason, reason, sizeof(answer->reason));
+}
+
+/* Counts, and says so if it is time; the lock is let go. */
+static void account(etg_lookups *all, const etg_lookup_answer *answer)
+{
+    apr_time_t now = etg_steady_now();
+    unsigned count = 0;
+
+    if (answer->outcome == ETG_SOURCE_UNKNOWN) {
+        all->counts.unknown++;
+        all->unlogged++;
+        if (all->logged_at == 0
+            || now - all->logged_at >= apr_time_from_sec(1)) {
+            count = all->unlogged;
+            all->unlogged = 0;
+            all->logged_at = now;
+        }
+    }
+    pthread_mutex_unlock(&all->lock);
+    if (count > 0 && all->settings.log != NULL) {
+        all->settings.log(all->settings.baton, answer->reason, count);
+    }
+}
+
+/* The job's pool goes: it is done, or was dropped. Without the lock, unless
+ * it never was handed over: then nobody else knows it. */
+static apr_status_t job_gone(void *data)
+{
+    lookup *made = data;
+    etg_lookups *all = made->all;
+    etg_lookup_answer dropped;
+
+    if (made->state == WAITING && !made->is_listed) {
+        leave(made);
+        return APR_SUCCESS;
+    }
+    pthread_mutex_lock(&all->lock);
+    if (made->state != DONE) {
+        unknown(&dropped, "too many look-ups wait");
+        finish(made, &dropped);
+    }
+    leave(made);
+    pthread_mutex_unlock(&all->lock);
+    return APR_SUCCESS;
+}
+
+/* On one of the threads. */
+static void work(void *baton, apr_pool_t *pool)
+{
+    lookup *made = baton;
+    etg_lookups *all = made->all;
+    etg_lookup_answer answer;
+    int is_wanted;
+
+    pthread_mutex_lock(&all->lock);
+    made->started = etg_steady_now();
+    made->state = RUNNING;
+    made->run.deadline = made->deadline;
+    is_wanted = made->started < made->deadline;
+    pthread_mutex_unlock(&all->lock);
+    unknown(&answer, "nobody waits any more");
+    if (is_wanted) {
+        read_parts(made, pool, &answer);
+    }
+    pthread_mutex_lock(&all->lock);
+    finish(made, &answer);
+    pthread_mutex_unlock(&all->lock);
+}
+
+static void read_parts(lookup *made, apr_pool_t *pool,
+                       etg_lookup_answer *answer)
+{
+    const etg_lookup_order *order = &made->order;
+    etg_source_look look = { .pool = pool, .deadline = made->run.deadline };
+
+    if (etg_data_digest_begin(&look.builder, order->digest, pool)
+        != APR_SUCCESS) {
+        unknown(answer, "no digest");
+        return;
+    }
+    etg_data_digest_add_route(look.builder, order->route);
+    for (unsigned i = 0; i < order->salt_count; i++) {
+        etg_data_digest_add_salt(look.builder, order->salts[i]);
+    }
+    for (unsigned i = 0; i < order->part_count; i++) {
+        if (i > 0) {
+            etg_data_digest_next_source(look.builder);
+        }
+        look.source = order->parts[i].source;
+        look.values = order->parts[i].values;
+        if (etg_lookup_group_look(made->groups[i], &made->run, &look)
+            != ETG_SOURCE_READ) {
+            unknown(answer, look.reason == NULL ? "failed" : look.reason);
+            return;
+        }
+    }
+    if (etg_data_digest_end(look.builder, &answer->digest) == APR_SUCCESS) {
+        answer->outcome = ETG_SOURCE_READ;
+        answer->reason[0] = '\0';
+    }
+    else {
+        unknown(answer, "no digest");
+    }
+}
+
+/* Only what is known, and came in time, is worth keeping. */
+static void finish(lookup *made, const etg_lookup_answer *answer)
+{
+    etg_lookups *all = made->all;
+    apr_time_t now = etg_steady_now();
+
+    made->answer = *answer;
+    made->state = DONE;
+    pthread_cond_broadcast(&made->done);
+    if (!made->is_listed) {
+        return;
+    }
+    all->kept++;
+    if (all->kept > KEPT_MAX) {
+        sweep(all, now);
+    }
+    if (made->is_listed
+        && (made->share <= 0 || answer->outcome != ETG_SOURCE_READ
+            || now > made->deadline || all->kept > KEPT_MAX)) {
+        unlist(made);
+    }
+}
+
+static void unlist(lookup *listed)
+{
+    etg_lookups *all = listed->all;
+    lookup **at = &all->chains[listed->hash % CHAINS];
+
+    while (*at != listed) {
+        at = &(*at)->next;
+    }
+    *at = listed->next;
+    listed->is_listed = 0;
+    all->kept -= listed->state == DONE;
+    leave(listed);
+}
+
+static void leave(lookup *used)
+{
+    used->users--;
+    if (used->users == 0) {
+        pthread_cond_destroy(&used->done);
+        free(used);
+    }
+}
+
+static void sweep(etg_lookups *all, apr_time_t now)
+{
+    for (unsigned i = 0; i < CHAINS; i++) {
+        lookup *next;
+
+        for (lookup *at = all->chains[i]; at != NULL; at = next) {
+            next = at->next;
+            if (at->state == DONE && at->started + at->share < now) {
+                unlist(at);
+            }
+        }
+    }
+}
