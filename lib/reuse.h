@@ -18,17 +18,33 @@ typedef struct etg_reuse {
     apr_interval_time_t age;
     apr_interval_time_t ttl;   /* lifetime - age; negative when stale */
     int stale_on_error;        /* may it be served if the backend fails now? */
+    int is_validated;          /* "data": just held against the data. Age is 0
+                                * then, and ttl the lifetime: it is as if the
+                                * backend had said 304 now */
+    int needs_full_fetch;      /* its trust has ended: the backend is to be
+                                * asked without validators */
     const char *reason;        /* static token for the log and detail=, as
                                 * listed below; NULL for a plain fresh hit */
 } etg_reuse;
 
-/* What the primary record says (0: never), and what the store has found. */
+/* What a freshness source says of the data that the response shows, read
+ * after the request arrived. */
+typedef struct etg_reuse_data {
+    int is_known;              /* else RFC rules alone decide */
+    unsigned char digest[ETG_STORED_DATA_BYTES];
+    apr_interval_time_t trust; /* how long after stored->fetched_at the digest
+                                * may decide */
+} etg_reuse_data;
+
+/* What the primary record says (0: never), what the store has found, and what
+ * is known of the data. */
 typedef struct etg_reuse_marks {
     apr_time_t invalidated_at; /* must be validated, never served stale */
     apr_time_t soft_purged_at; /* stale from then on; stale rules apply */
     etg_store_mark mark;       /* of the response's tags or the namespace;
                                 * never ETG_STORE_MARK_GONE */
     apr_time_t marked_at;      /* when that was, about */
+    const etg_reuse_data *data;/* NULL: the route has no source */
 } etg_reuse_marks;
 
 /*
@@ -37,6 +53,17 @@ typedef struct etg_reuse_marks {
  *   UNUSABLE  "private"              a private request that the response does
  *                                    not permit (etg_may_serve_private)
  *   VALIDATE  "invalidated"          invalidated_at, or the store's mark
+ *   for a stored 200 with data->is_known, here (unless soft-purged or marked by
+ *   the store: then the tests below alone):
+ *     VALIDATE "request-no-cache"    allow_reload
+ *     FRESH    "data-new"            the fetch began since the request arrived
+ *     VALIDATE "data-unknown"        stored without a digest
+ *     VALIDATE "data-changed"        another digest: stale at once (ttl at most
+ *                                    0), never served while it is refreshed
+ *     FRESH    "data"                the same digest, and fetched_at less than
+ *                                    `trust` ago: whatever its lifetime, and
+ *                                    no-cache or not
+ *     otherwise needs_full_fetch, and the tests below
  *   VALIDATE  "no-cache"             the response says so
  *   VALIDATE  "request-no-cache"     allow_reload (Pragma counts as well)
  *   FRESH     "collapsed"            the request waited for a fetch, and this

@@ -17,7 +17,10 @@
 #include "lib/vary.h"
 
 /* The record's version; another one does not parse. */
-#define ETG_STORED_RESPONSE_VERSION 2
+#define ETG_STORED_RESPONSE_VERSION 3
+
+/* Bytes of the digest of the data that a response shows (lib/data_digest.h). */
+#define ETG_STORED_DATA_BYTES 32
 
 #define ETG_FRESH_NO_CACHE          0x0001u /* validate before every use */
 #define ETG_FRESH_MUST_REVALIDATE   0x0002u /* never stale: must-revalidate,
@@ -73,6 +76,20 @@ typedef struct etg_stored_response {
     int is_coded_here;             /* GZIP: by us, from the backend's plain
                                     * bytes; else the backend sent it so */
     apr_uint64_t plain_length;     /* GZIP: of the body when inflated */
+    int has_data;                  /* the body is of the data whose digest is
+                                    * `data` */
+    unsigned char data[ETG_STORED_DATA_BYTES];
+    apr_time_t fetched_at;         /* when the fetch of the last full response
+                                    * began: a 304 leaves it. 0: as
+                                    * requested_at (packed so) */
+    int is_etag_ours;              /* the tag in the fields is one that we made
+                                    * of the data; the backend never saw it */
+    int is_last_modified_ours;     /* likewise; it stays when a member goes,
+                                    * so no date condition may rest on it */
+    const char *backend_etag;      /* the backend's own; NULL: it sent none.
+                                    * Where ours is not in its place, NULL,
+                                    * and `etag` is it */
+    const char *backend_last_modified;  /* likewise */
     const char *etag;              /* points at the field's value, or NULL */
     const char *last_modified;     /* likewise */
     const etg_field *fields;       /* as the backend sent them, in order; what
@@ -80,6 +97,12 @@ typedef struct etg_stored_response {
                                     * Content-Encoding that `coding` says */
     unsigned field_count;
 } etg_stored_response;
+
+/* The validators to ask the backend with, and to hold its answers against:
+ * its own. NULL: it has none. */
+const char *etg_stored_backend_etag(const etg_stored_response *stored);
+const char *etg_stored_backend_last_modified(
+    const etg_stored_response *stored);
 
 /* The record, in `p`. APR_ENOSPC if a limit of the format is passed (64 KB of
  * fields, 16 KB of key, 512 fields), APR_EINVAL for what a response cannot

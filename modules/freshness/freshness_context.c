@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* freshness_context.c: makes and finds the context of a client request. */
+#include "modules/freshness/freshness.h"
+
+#include "modules/glue/request_view.h"
+
+static etg_freshness_context *make(request_rec *first,
+                                   const etg_freshness_dir_conf *dir);
+static const char *scheme_of(request_rec *r);
+
+/* An ErrorDocument's request_rec has its status from the start. */
+etg_freshness_context *etg_freshness_context_of(request_rec *r)
+{
+    request_rec *first = etg_first_request(r);
+    const etg_freshness_dir_conf *dir;
+    etg_freshness_context *ctx;
+
+    if (first->main != NULL || first->proxyreq == PROXYREQ_PROXY
+        || first->method_number != M_GET || r->status != HTTP_OK) {
+        return NULL;
+    }
+    ctx = ap_get_module_config(first->request_config,
+                               &etag_freshness_module);
+    if (ctx != NULL) {
+        return ctx;
+    }
+    dir = ap_get_module_config(first->per_dir_config, &etag_freshness_module);
+    if (!dir->is_on || dir->lines->nelts == 0) {
+        return NULL;
+    }
+    return make(first, dir);
+}
+
+static etg_freshness_context *make(request_rec *first,
+                                   const etg_freshness_dir_conf *dir)
+{
+    etg_freshness_context *ctx = apr_pcalloc(first->pool, sizeof(*ctx));
+    const char *host = apr_table_get(first->headers_in, "Host");
+
+    ctx->first = first;
+    ctx->pool = first->pool;
+    ctx->dir = dir;
+    ctx->server = ap_get_module_config(first->server->module_config,
+                                       &etag_freshness_module);
+    ctx->runtime = ctx->server->runtime;
+    ctx->vary_rules.ignored_cookies = dir->ignored_cookies;
+    etg_request_view_of(&ctx->request, first, ctx->server->private_headers,
+                        dir->ignored_cookies);
+    etg_cache_key_make(&ctx->url, scheme_of(first), host,
+                       first->unparsed_uri, first->headers_in, NULL,
+                       ctx->pool);
+    for (int i = 0; i < dir->lines->nelts; i++) {
+        const etg_freshness_line *line = APR_ARRAY_IDX(
+            dir->lines, i, etg_freshness_line *);
+
+        if (etg_freshness_from_is_early(line->from.kind)) {
+            ctx->is_early = 1;
+        }
+        else {
+            ctx->is_late = 1;
+        }
+    }
+    ap_set_module_config(first->request_config, &etag_freshness_module, ctx);
+    return ctx;
+}
+
+/* The virtual host is part of what identifies a resource: two of them may
+ * answer the same Host differently. */
+static const char *scheme_of(request_rec *r)
+{
+    const server_rec *s = r->server;
+
+    return apr_psprintf(r->pool, "%s!%s:%u", ap_http_scheme(r),
+                        s->server_hostname ? s->server_hostname : "",
+                        s->addrs ? (unsigned)s->addrs->host_port : 0u);
+}

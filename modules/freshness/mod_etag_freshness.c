@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mod_etag_freshness.c: index of the module: its struct and its hooks.
+ */
+#include "modules/freshness/freshness.h"
+
+/* The cache asks first; what it does not answer comes by us. */
+static const char *const cache[] = { "mod_etag_cache.c", NULL };
+
+static void register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_check_config(etg_freshness_check_config, NULL, NULL,
+                         APR_HOOK_MIDDLE);
+    ap_hook_post_config(etg_freshness_post_config, NULL, NULL,
+                        APR_HOOK_MIDDLE);
+    ap_hook_child_init(etg_freshness_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(etg_freshness_handler, cache, NULL, APR_HOOK_REALLY_FIRST);
+    etg_freshness_filter_register();
+    APR_REGISTER_OPTIONAL_FN(etg_freshness_read);
+    APR_REGISTER_OPTIONAL_FN(etg_freshness_stamp_of);
+}
+
+module AP_MODULE_DECLARE_DATA etag_freshness_module = {
+    STANDARD20_MODULE_STUFF,
+    etg_freshness_create_dir,
+    etg_freshness_merge_dir,
+    etg_freshness_create_server,
+    etg_option_merge,
+    etg_freshness_commands,
+    register_hooks,
+    0
+};
