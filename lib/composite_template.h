@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * composite_template.h: a JSON document with places for parts, and what it
+ * becomes.
+ *
+ * {"$part": "products"} is replaced by the body of that part. Everything else
+ * of the template, and every byte of the parts, is copied as it is: numbers
+ * are never rebuilt. What a template becomes is a list of pieces, so that no
+ * body is ever copied to be joined.
+ */
+#ifndef ETG_LIB_COMPOSITE_TEMPLATE_H
+#define ETG_LIB_COMPOSITE_TEMPLATE_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+
+#include "etg_bytes.h"
+
+#define ETG_COMPOSITE_TEMPLATE_MAX (1024 * 1024)
+
+typedef struct etg_composite_piece {
+    etg_bytes text;             /* of the template; length 0: none */
+    int part;                   /* then the body of this one; -1: none */
+} etg_composite_piece;
+
+typedef struct etg_composite_template {
+    const apr_array_header_t *pieces;   /* etg_composite_piece rows */
+    unsigned char digest[32];           /* SHA-256 of the template's text, or
+                                         * of the names */
+} etg_composite_template;
+
+/* The default: an object with a member per part, in order. `names`: const
+ * char * rows. */
+void etg_composite_template_default(const apr_array_header_t *names,
+                                    apr_pool_t *p,
+                                    etg_composite_template *result);
+
+/* Reads a template. NULL, or a sentence for the admin: no JSON (with the
+ * offset), too long, a "$part" that names no part or stands beside other
+ * members. A part may stand in several places, or in none. */
+const char *etg_composite_template_parse(etg_bytes text,
+                                         const apr_array_header_t *names,
+                                         apr_pool_t *p,
+                                         etg_composite_template *result);
+
+/* Is it one whole JSON text (RFC 8259), UTF-8, at most 512 deep, in
+ * constant memory? For bodies of any length; numbers of any form that JSON
+ * has. */
+int etg_json_is_valid(etg_bytes text);
+
+/* The bytes of the value that an RFC 6901 pointer leads to, inside `text`,
+ * which is valid JSON: white space around it left out; of members with the
+ * same name the last. data NULL: there is none. */
+etg_bytes etg_json_slice(etg_bytes text, const char *pointer, apr_pool_t *p);
+
+#endif
