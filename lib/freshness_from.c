@@ -16,10 +16,9 @@
 
 #include "lib/field_list.h"
 #include "lib/json_pointer.h"
+#include "lib/quoted_words.h"
 
 #define SOURCES "sql, files, memcached, json, header or body"
-#define PARAMS "query:name, query:name=default, path:N, header:name, " \
-    "env:name or user"
 
 typedef const char *(source_check)(const etg_freshness_from *from,
                                    int *placeholders, apr_pool_t *p);
@@ -50,35 +49,19 @@ static const source_row sources[] = {
 };
 #define SOURCE_COUNT (sizeof(sources) / sizeof(sources[0]))
 
-static const char *read_words(const char *line, apr_pool_t *p,
-                              const apr_array_header_t **words);
-static const char *read_word(const char **line, apr_pool_t *p,
-                             const char **word);
-static apr_size_t word_length(const char *at, char quote);
-static const char *unescaped(const char *at, apr_size_t length, char quote,
-                             apr_pool_t *p);
 static const char *read_source(const apr_array_header_t *words,
                                apr_pool_t *p, etg_freshness_from *from);
 static const char *read_params(const apr_array_header_t *words, int first,
                                apr_pool_t *p,
                                const apr_array_header_t **params);
-static const char *read_param(const char *word, apr_pool_t *p,
-                              etg_from_param *param);
-static const char *read_query(const char *word, const char *name,
-                              apr_pool_t *p, etg_from_param *param);
-static const char *read_group(const char *word, const char *number,
-                              apr_pool_t *p, etg_from_param *param);
-static const char *read_name(const char *word, const char *name,
-                             apr_pool_t *p, etg_from_param *param);
 static const char *check_pointer(const char *pointer, apr_pool_t *p);
-static const char *word_at(const apr_array_header_t *words, int place);
 
 const char *etg_freshness_from_parse(const char *line, apr_pool_t *p,
                                      etg_freshness_from *from)
 {
     const apr_array_header_t *words;
     etg_freshness_from read;
-    const char *error = read_words(line, p, &words);
+    const char *error = etg_quoted_words_read(line, p, &words);
     int placeholders = 0;
 
     if (error == NULL) {
@@ -87,15 +70,9 @@ const char *etg_freshness_from_parse(const char *line, apr_pool_t *p,
     if (error == NULL && sources[read.kind].check != NULL) {
         error = sources[read.kind].check(&read, &placeholders, p);
     }
-    if (error == NULL && placeholders != read.params->nelts) {
-        error = apr_psprintf(p, "\"%s\" has %d placeholder%s (%%s), but "
-                             "there %s %d param%s behind it; a percent sign "
-                             "is written %%%%",
-                             read.text, placeholders,
-                             placeholders == 1 ? "" : "s",
-                             read.params->nelts == 1 ? "is" : "are",
-                             read.params->nelts,
-                             read.params->nelts == 1 ? "" : "s");
+    if (error == NULL) {
+        error = etg_from_params_check_count(read.text, placeholders,
+                                            read.params->nelts, p);
     }
     if (error == NULL) {
         *from = read;
@@ -114,93 +91,10 @@ const char *etg_from_kind_word(etg_from_kind kind)
     return sources[kind].word;
 }
 
-static const char *read_words(const char *line, apr_pool_t *p,
-                              const apr_array_header_t **words)
-{
-    apr_array_header_t *found = apr_array_make(p, 4, sizeof(const char *));
-
-    for (;;) {
-        const char *error;
-
-        while (apr_isspace(*line)) {
-            line++;
-        }
-        if (*line == '\0') {
-            break;
-        }
-        error = read_word(&line, p, apr_array_push(found));
-        if (error != NULL) {
-            return error;
-        }
-    }
-    *words = found;
-    return NULL;
-}
-
-/* As ap_getword_conf does, but for what it lets pass: a quote that is not
- * closed, and one that is closed within a word. */
-static const char *read_word(const char **line, apr_pool_t *p,
-                             const char **word)
-{
-    const char *at = *line;
-    char quote = *at == '"' || *at == '\'' ? *at : '\0';
-    apr_size_t length;
-
-    at += quote != '\0';
-    length = word_length(at, quote);
-    *word = unescaped(at, length, quote, p);
-    at += length;
-    if (quote != '\0') {
-        if (*at == '\0') {
-            return apr_psprintf(p, "the quote before \"%s\" is not closed",
-                                *word);
-        }
-        at++;
-        if (*at != '\0' && !apr_isspace(*at)) {
-            return apr_psprintf(p, "a space is missing behind the quote that "
-                                "ends \"%s\" (a quote inside is written "
-                                "\\%c)", *word, quote);
-        }
-    }
-    *line = at;
-    return NULL;
-}
-
-/* To its closing quote or, without one, to the next space. */
-static apr_size_t word_length(const char *at, char quote)
-{
-    const char *end = at;
-
-    while (*end != '\0'
-           && (quote != '\0' ? *end != quote : !apr_isspace(*end))) {
-        end += quote != '\0' && *end == '\\'
-            && (end[1] == quote || end[1] == '\\') ? 2 : 1;
-    }
-    return (apr_size_t)(end - at);
-}
-
-static const char *unescaped(const char *at, apr_size_t length, char quote,
-                             apr_pool_t *p)
-{
-    char *word = apr_palloc(p, length + 1);
-    char *out = word;
-
-    for (apr_size_t i = 0; i < length; i++) {
-        if (at[i] == '\\' && i + 1 < length
-            && (at[i + 1] == '\\'
-                || (quote != '\0' && at[i + 1] == quote))) {
-            i++;
-        }
-        *out++ = at[i];
-    }
-    *out = '\0';
-    return word;
-}
-
 static const char *read_source(const apr_array_header_t *words,
                                apr_pool_t *p, etg_freshness_from *from)
 {
-    const char *word = word_at(words, 0);
+    const char *word = etg_quoted_word_at(words, 0);
     const source_row *row = sources;
     int used;
 
@@ -214,8 +108,8 @@ static const char *read_source(const apr_array_header_t *words,
         return apr_psprintf(p, "\"%s\" is no source: " SOURCES, word);
     }
     from->kind = (etg_from_kind)(row - sources);
-    from->text = row->has_text ? word_at(words, 1) : NULL;
-    from->ids = row->has_ids ? word_at(words, 2) : NULL;
+    from->text = row->has_text ? etg_quoted_word_at(words, 1) : NULL;
+    from->ids = row->has_ids ? etg_quoted_word_at(words, 2) : NULL;
     from->params = NULL;
     if (row->has_text && (from->text == NULL || *from->text == '\0')) {
         return apr_psprintf(p, "%s needs more: %s", row->word, row->form);
@@ -223,7 +117,7 @@ static const char *read_source(const apr_array_header_t *words,
     used = 1 + (from->text != NULL) + (from->ids != NULL);
     if (words->nelts > used && !row->has_params) {
         return apr_psprintf(p, "\"%s\" is one word too many: %s",
-                            word_at(words, used), row->form);
+                            etg_quoted_word_at(words, used), row->form);
     }
     return read_params(words, used, p, &from->params);
 }
@@ -236,7 +130,8 @@ static const char *read_params(const apr_array_header_t *words, int first,
 
     for (int i = first; i < words->nelts; i++) {
         etg_from_param param = { ETG_PARAM_USER, NULL, NULL, 0 };
-        const char *error = read_param(word_at(words, i), p, &param);
+        const char *error = etg_from_param_read(etg_quoted_word_at(words, i),
+                                                p, &param);
 
         if (error != NULL) {
             return error;
@@ -244,80 +139,6 @@ static const char *read_params(const apr_array_header_t *words, int first,
         APR_ARRAY_PUSH(found, etg_from_param) = param;
     }
     *params = found;
-    return NULL;
-}
-
-static const char *read_param(const char *word, apr_pool_t *p,
-                              etg_from_param *param)
-{
-    if (strcasecmp(word, "user") == 0) {
-        return NULL;
-    }
-    if (strncasecmp(word, "query:", 6) == 0) {
-        return read_query(word, word + 6, p, param);
-    }
-    if (strncasecmp(word, "path:", 5) == 0) {
-        return read_group(word, word + 5, p, param);
-    }
-    if (strncasecmp(word, "header:", 7) == 0) {
-        param->kind = ETG_PARAM_HEADER;
-        return read_name(word, word + 7, p, param);
-    }
-    if (strncasecmp(word, "env:", 4) == 0) {
-        param->kind = ETG_PARAM_ENV;
-        return read_name(word, word + 4, p, param);
-    }
-    return apr_psprintf(p, "\"%s\" is no param: " PARAMS, word);
-}
-
-static const char *read_query(const char *word, const char *name,
-                              apr_pool_t *p, etg_from_param *param)
-{
-    apr_size_t length = strcspn(name, "=");
-
-    if (length == 0) {
-        return apr_psprintf(p, "\"%s\" has no name of a query parameter: "
-                            "query:name or query:name=default", word);
-    }
-    param->kind = ETG_PARAM_QUERY;
-    param->name = apr_pstrmemdup(p, name, length);
-    param->default_value = name[length] == '=' ? name + length + 1 : NULL;
-    if (param->default_value != NULL
-        && strlen(param->default_value) > ETG_PARAM_VALUE_MAX) {
-        return apr_psprintf(p, "the default of \"query:%s\" is longer than "
-                            "%d bytes", param->name, ETG_PARAM_VALUE_MAX);
-    }
-    return NULL;
-}
-
-static const char *read_group(const char *word, const char *number,
-                              apr_pool_t *p, etg_from_param *param)
-{
-    if (!apr_isdigit(number[0]) || number[1] != '\0') {
-        return apr_psprintf(p, "\"%s\" names no match group: path:0 to "
-                            "path:%d", word, ETG_PARAM_GROUP_MAX);
-    }
-    param->kind = ETG_PARAM_PATH;
-    param->number = number[0] - '0';
-    return NULL;
-}
-
-static const char *read_name(const char *word, const char *name,
-                             apr_pool_t *p, etg_from_param *param)
-{
-    if (strchr(name, '=') != NULL) {
-        return apr_psprintf(p, "\"%s\" cannot have a default: only "
-                            "query:name=default can", word);
-    }
-    /* Variables are named by modules: not always by tokens. */
-    if (param->kind == ETG_PARAM_HEADER ? !etg_is_token(etg_bytes_of(name))
-                                        : *name == '\0') {
-        return apr_psprintf(p, "\"%s\" has no name of a %s", word,
-                            param->kind == ETG_PARAM_HEADER
-                            ? "request field: header:name"
-                            : "variable: env:name");
-    }
-    param->name = name;
     return NULL;
 }
 
@@ -384,10 +205,4 @@ static const char *check_field(const etg_freshness_from *from,
     return etg_is_token(etg_bytes_of(from->text)) ? NULL
         : apr_psprintf(p, "\"%s\" is no name of a response field",
                        from->text);
-}
-
-static const char *word_at(const apr_array_header_t *words, int place)
-{
-    return place < words->nelts ? APR_ARRAY_IDX(words, place, const char *)
-                                : NULL;
 }

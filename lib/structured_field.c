@@ -16,6 +16,7 @@
 #include <apr_strings.h>
 
 #include "lib/field_list.h"
+#include "lib/utf8.h"
 
 #define INTEGER_DIGITS_MAX 15
 #define DECIMAL_DIGITS_MAX 12
@@ -51,7 +52,6 @@ static int read_bytes(sf_cursor *in, etg_sf_member *item);
 static int read_boolean(sf_cursor *in, etg_sf_member *item);
 static int read_date(sf_cursor *in, etg_sf_member *item);
 static int read_display(sf_cursor *in, etg_sf_member *item);
-static int is_utf8(const unsigned char *text, apr_size_t length);
 
 /* The byte at the cursor, or -1 at the end. */
 static int peek(const sf_cursor *in)
@@ -482,35 +482,5 @@ static int read_display(sf_cursor *in, etg_sf_member *item)
     text[length] = '\0';
     item->type = ETG_SF_DISPLAY;
     item->text = (const char *)text;
-    return is_utf8(text, length);
-}
-
-/* Well-formed as RFC 3629 says: no overlong forms, no surrogates. */
-static int is_utf8(const unsigned char *text, apr_size_t length)
-{
-    static const unsigned least[] = { 0, 0x80, 0x800, 0x10000 };
-    apr_size_t i = 0;
-
-    while (i < length) {
-        unsigned byte = text[i++];
-        unsigned more = byte < 0x80 ? 0 : byte < 0xc0 ? 4 : byte < 0xe0 ? 1
-                        : byte < 0xf0 ? 2 : byte < 0xf8 ? 3 : 4;
-        unsigned point = more == 0 ? byte : byte & (0x3fu >> more);
-        unsigned k;
-
-        if (more > 3 || more > length - i) {
-            return 0;
-        }
-        for (k = 0; k < more; k++, i++) {
-            if ((text[i] & 0xc0) != 0x80) {
-                return 0;
-            }
-            point = point << 6 | (text[i] & 0x3f);
-        }
-        if (point < least[more] || point > 0x10ffff
-            || (point >= 0xd800 && point <= 0xdfff)) {
-            return 0;
-        }
-    }
-    return 1;
+    return etg_is_utf8((etg_bytes){ text, length });
 }
