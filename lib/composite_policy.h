@@ -10,8 +10,6 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
-/* The response fields of each part: const apr_table_t * rows, in order;
- * `now` for dates. */
 typedef struct etg_composite_policy {
     const char *cache_control;  /* never NULL */
     apr_int64_t age;            /* seconds, the oldest part's; -1: no Age */
@@ -20,15 +18,29 @@ typedef struct etg_composite_policy {
 } etg_composite_policy;
 
 /*
- * Works it out. Lifetime: the smallest of what is left of each part's
- * (s-maxage before max-age before Expires, less Age); a part that says none
- * leaves 0. It goes out as max-age of what is left, without Age then being
- * counted twice: Age is that of the oldest part, and max-age what is left plus
- * that Age. The worst flag wins: no-store > private > no-cache >
- * must-revalidate; public only if all parts are, and `is_private` is 0;
- * s-maxage is not passed on. stale-while-revalidate and stale-if-error: the
- * smallest, if all have one. With `is_private`: private. With
- * `is_incomplete`: no-store alone, and neither Age nor Last-Modified.
+ * Works it out from the response fields of each part (const apr_table_t *
+ * rows, in order), all of them there at `now`.
+ *
+ * Age is that of the oldest part, as RFC 9111 §4.2.3 has it: its Age, or what
+ * has passed since its Date. A part has left what it says less its age; one
+ * that says nothing has 0 left, and so has a composite of none. max-age is the
+ * smallest that is left for everybody (max-age before Expires; s-maxage is not
+ * for browsers) plus the Age that goes with it; 0 if nothing is left. If any
+ * part has s-maxage the composite has one: the smallest that is left for
+ * shared caches (s-maxage before max-age before Expires), plus Age.
+ *
+ * Flags add up but for no-store, which stands alone: private (also with
+ * `is_private`; then there is no s-maxage), no-cache (Pragma's, too),
+ * must-revalidate (proxy-revalidate counts as it) and no-transform if any part
+ * has them; public only if all have it and there is no private. With names of
+ * fields, private and no-cache do not count: no field of a part is passed on.
+ * stale-while-revalidate and stale-if-error: the smallest, if all have one,
+ * less what a part is stale already, and none with no-cache or
+ * must-revalidate. Immutable is never passed on.
+ *
+ * Vary that is malformed, or of more than ETG_VARY_NAMES_MAX names, is "*".
+ * Last-Modified in the future is none. With `is_incomplete`: no-store, and
+ * neither Age nor Last-Modified.
  */
 void etg_composite_policy_of(etg_composite_policy *policy,
                              const apr_array_header_t *parts, int is_private,

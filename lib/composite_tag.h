@@ -3,9 +3,9 @@
  * composite_tag.h: the one entity tag of a response made of several.
  *
  * A digest over what the composite is made of, in order: each part's name,
- * URL, status class and own tag (or the digest of its body where it has none),
- * the template and options, and a keyed hash of the user and of the fields
- * that were forwarded. Equal sequences give equal tags, and others others: SHA-256, cut
+ * URL, status class and own tag (or the digest of its body where it has
+ * none), the template and options, and a keyed hash of the user and of the
+ * fields that were forwarded. Equal sequences give equal tags, and others others: SHA-256, cut
  * to 128 bits, every piece length-framed. A tag counts byte by byte: W/"a"
  * and "a" are two.
  */
