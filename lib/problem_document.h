@@ -7,13 +7,15 @@
 
 typedef struct etg_problem {
     int status;
-    const char *title;          /* a static sentence */
+    const char *title;          /* a static sentence, or NULL */
     const char *detail;         /* or NULL */
     const char *part;           /* member "part", or NULL */
 } etg_problem;
 
-/* The document, in `p`; "type" is about:blank. Texts are escaped; bytes that
- * are no UTF-8 become U+FFFD. */
+#define ETG_PROBLEM_TYPE "application/problem+json"
+
+/* The document, in `p`, with a line's end; "type" is about:blank. Texts are
+ * escaped; each byte that is of no UTF-8 becomes U+FFFD. */
 const char *etg_problem_document(const etg_problem *problem, apr_pool_t *p);
 
 #endif
