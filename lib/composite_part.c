@@ -16,9 +16,9 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#include "lib/composite_template.h"
 #include "lib/field_list.h"
 #include "lib/json_pointer.h"
+#include "lib/json_scan.h"
 #include "lib/quoted_words.h"
 
 #define UNRESERVED "-._~"

@@ -43,14 +43,4 @@ const char *etg_composite_template_parse(etg_bytes text,
                                          apr_pool_t *p,
                                          etg_composite_template *result);
 
-/* Is it one whole JSON text (RFC 8259), UTF-8, at most 512 deep, in
- * constant memory? For bodies of any length; numbers of any form that JSON
- * has. */
-int etg_json_is_valid(etg_bytes text);
-
-/* The bytes of the value that an RFC 6901 pointer leads to, inside `text`,
- * which is valid JSON: white space around it left out; of members with the
- * same name the last. data NULL: there is none. */
-etg_bytes etg_json_slice(etg_bytes text, const char *pointer, apr_pool_t *p);
-
 #endif

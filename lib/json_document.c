@@ -17,9 +17,8 @@
 #include <string.h>
 
 #include "lib/json_numbers.h"
+#include "lib/json_pointer.h"
 
-/* More digits are beyond any array. */
-#define INDEX_DIGITS_MAX 9
 #define INDEX_TEXT_BYTES 24
 
 struct etg_json_document {
@@ -48,8 +47,6 @@ static const pointer_step *read_steps(const char *pointer,
 static void read_step(const char *token, apr_size_t length,
                       etg_json_stars stars, apr_pool_t *p,
                       pointer_step *step);
-static int read_index(const char *token, apr_size_t length,
-                      apr_size_t *index);
 static char *unescaped(const char *token, apr_size_t length, apr_pool_t *p);
 static int go_on(const walk *w, const pointer_step *step,
                  const etg_json_place *place, json_t *value);
@@ -170,27 +167,7 @@ static void read_step(const char *token, apr_size_t length,
     step->is_each = stars == ETG_JSON_STAR_IS_EACH && length == 1
                     && *token == '*';
     step->name = unescaped(token, length, p);
-    step->is_index = read_index(token, length, &step->index);
-}
-
-/* "0", or digits without a leading zero (§4); "-" is the one after the last,
- * which is not there. */
-static int read_index(const char *token, apr_size_t length, apr_size_t *index)
-{
-    apr_size_t value = 0;
-
-    if (length == 0 || length > INDEX_DIGITS_MAX
-        || (token[0] == '0' && length > 1)) {
-        return 0;
-    }
-    for (apr_size_t i = 0; i < length; i++) {
-        if (token[i] < '0' || token[i] > '9') {
-            return 0;
-        }
-        value = value * 10 + (apr_size_t)(token[i] - '0');
-    }
-    *index = value;
-    return 1;
+    step->is_index = etg_json_pointer_index(token, length, &step->index);
 }
 
 /* With the mark in front. "~01" is "~1", so in one pass. */

@@ -16,6 +16,8 @@
 
 #include <string.h>
 
+#include "lib/json_scan.h"
+
 /* What is read and what is written. */
 typedef struct marker {
     etg_bytes rest;
@@ -24,8 +26,6 @@ typedef struct marker {
 
 static int take_number(marker *m);
 static void take_string(marker *m);
-static apr_size_t number_length(etg_bytes text);
-static apr_size_t digits(etg_bytes text, apr_size_t from);
 static int may_follow_number(etg_bytes rest);
 static void take(marker *m, apr_size_t length);
 
@@ -59,7 +59,7 @@ etg_bytes etg_json_numbers_mark(etg_bytes text, apr_pool_t *p)
 
 static int take_number(marker *m)
 {
-    apr_size_t length = number_length(m->rest);
+    apr_size_t length = etg_json_number_length(m->rest);
 
     if (length == 0) {
         return 0;
@@ -83,49 +83,6 @@ static void take_string(marker *m)
             && length + 1 < m->rest.length ? 2 : 1;
     }
     take(m, length + (length < m->rest.length));
-}
-
-/* RFC 8259 §6; 0: none. */
-static apr_size_t number_length(etg_bytes text)
-{
-    apr_size_t at = text.data[0] == '-';
-    apr_size_t whole = digits(text, at);
-    apr_size_t more;
-
-    if (whole == 0 || (whole > 1 && text.data[at] == '0')) {
-        return 0;
-    }
-    at += whole;
-    if (at < text.length && text.data[at] == '.') {
-        more = digits(text, at + 1);
-        if (more == 0) {
-            return 0;
-        }
-        at += 1 + more;
-    }
-    if (at < text.length && (text.data[at] == 'e' || text.data[at] == 'E')) {
-        at++;
-        if (at < text.length
-            && (text.data[at] == '+' || text.data[at] == '-')) {
-            at++;
-        }
-        more = digits(text, at);
-        if (more == 0) {
-            return 0;
-        }
-        at += more;
-    }
-    return at;
-}
-
-static apr_size_t digits(etg_bytes text, apr_size_t from)
-{
-    apr_size_t at = from;
-
-    while (at < text.length && text.data[at] >= '0' && text.data[at] <= '9') {
-        at++;
-    }
-    return at - from;
 }
 
 static int may_follow_number(etg_bytes rest)

@@ -4,6 +4,9 @@
 
 #include <apr_strings.h>
 
+/* More digits are beyond any array. */
+#define INDEX_DIGITS_MAX 9
+
 /* What the walk finds. */
 typedef struct finding {
     apr_pool_t *pool;
@@ -23,6 +26,25 @@ int etg_json_pointer_is_valid(const char *pointer)
             return 0;
         }
     }
+    return 1;
+}
+
+int etg_json_pointer_index(const char *token, apr_size_t length,
+                           apr_size_t *index)
+{
+    apr_size_t value = 0;
+
+    if (length == 0 || length > INDEX_DIGITS_MAX
+        || (token[0] == '0' && length > 1)) {
+        return 0;
+    }
+    for (apr_size_t i = 0; i < length; i++) {
+        if (token[i] < '0' || token[i] > '9') {
+            return 0;
+        }
+        value = value * 10 + (apr_size_t)(token[i] - '0');
+    }
+    *index = value;
     return 1;
 }
 
