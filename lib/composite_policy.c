@@ -130,6 +130,9 @@ static apr_int64_t left_of(const etg_cache_control *cc,
     etg_freshness_of(&freshness, cc, ETG_CC_FROM_FIELD, cc, response, &plain,
                      p);
     *age = apr_time_sec(freshness.initial_age);
+    if (*age > SECONDS_MAX) {
+        *age = SECONDS_MAX;
+    }
     return apr_time_sec(freshness.lifetime) - *age;
 }
 

@@ -137,7 +137,9 @@ START_TEST(the_oldest_part_is_the_age)
         { { "Date: " DAY_AGO_DATE "\nExpires: " NOW_DATE, CC "max-age=60" },
           "max-age=0 Age 86400" },
         { { "Date: " DAY_AGO_DATE "\nExpires: " HOUR_AHEAD_DATE },
-          "max-age=90000 Age 86400" }
+          "max-age=90000 Age 86400" },
+        { { CC "max-age=60\nDate: Wed, 31 Dec 0025 00:00:00 GMT" },
+          "max-age=0 Age 2147483648" }
     };
 
     check_reuse(cases, COUNT(cases), 0);
