@@ -25,22 +25,25 @@ typedef struct etg_composite_piece {
 
 typedef struct etg_composite_template {
     const apr_array_header_t *pieces;   /* etg_composite_piece rows */
-    unsigned char digest[32];           /* SHA-256 of the template's text, or
-                                         * of the names */
+    unsigned char digest[32];           /* SHA-256 of the template's text */
 } etg_composite_template;
 
-/* The default: an object with a member per part, in order. `names`: const
- * char * rows. */
-void etg_composite_template_default(const apr_array_header_t *names,
-                                    apr_pool_t *p,
-                                    etg_composite_template *result);
-
-/* Reads a template. NULL, or a sentence for the admin: no JSON (with the
- * offset), too long, a "$part" that names no part or stands beside other
- * members. A part may stand in several places, or in none. */
+/* Reads a template; `names`: const char * rows, the parts in their order. A
+ * part may stand in several places, or in none. *result is in `p`, with a
+ * copy of the text. NULL, or a sentence for the admin, and *result is left:
+ * no JSON (etg_json_is_valid; with line and byte), longer than
+ * ETG_COMPOSITE_TEMPLATE_MAX, a "$part" that names no part or stands beside
+ * other members. */
 const char *etg_composite_template_parse(etg_bytes text,
                                          const apr_array_header_t *names,
                                          apr_pool_t *p,
                                          etg_composite_template *result);
+
+/* The default: an object with a member per part, in order. It is the template
+ * {"a":{"$part":"a"},"b":{"$part":"b"}} of `names`, which are as
+ * etg_composite_part has them: nothing in them needs an escape. */
+const char *etg_composite_template_default(const apr_array_header_t *names,
+                                           apr_pool_t *p,
+                                           etg_composite_template *result);
 
 #endif
