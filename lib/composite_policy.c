@@ -219,13 +219,11 @@ static const char *add_seconds(const char *list, const char *name,
 }
 
 /* What is left, counted from when the oldest part was new; nothing is 0 for
- * those, too, that do not look at Age. */
+ * those, too, that do not look at Age. Never above SECONDS_MAX, as the oldest
+ * part has no more left than SECONDS_MAX less its age. */
 static apr_int64_t aged(apr_int64_t left, apr_int64_t age)
 {
-    if (left <= 0) {
-        return 0;
-    }
-    return left + age < SECONDS_MAX ? left + age : SECONDS_MAX;
+    return left > 0 ? left + age : 0;
 }
 
 static const char *vary_of(const apr_array_header_t *parts, apr_pool_t *p)

@@ -5,9 +5,9 @@
  * A digest over what the composite is made of, in order: each part's name,
  * URL, status class and own tag (or the digest of its body where it has
  * none), the template and options, and a keyed hash of the user and of the
- * fields that were forwarded. Equal sequences give equal tags, and others others: SHA-256, cut
- * to 128 bits, every piece length-framed. A tag counts byte by byte: W/"a"
- * and "a" are two.
+ * fields that were forwarded. Equal sequences give equal tags, and others
+ * others: SHA-256, cut to 128 bits, every piece length-framed. A part's tag
+ * counts byte by byte: W/"a" and "a" are two.
  */
 #ifndef ETG_LIB_COMPOSITE_TAG_H
 #define ETG_LIB_COMPOSITE_TAG_H

@@ -6,6 +6,7 @@
 #include "http_views.h"
 
 #include "lib/composite_tag.h"
+#include "lib/entity_digest.h"
 #include "lib/entity_tag.h"
 #include "lib/field_list.h"
 
@@ -88,6 +89,38 @@ static void check_form(int is_weak)
     ck_assert_int_eq(read.weak, is_weak);
     ck_assert_uint_eq(read.opaque.length, 32);
 }
+
+/* So every server of an installation gives the same tag, of any version; and
+ * every piece has its length in front. */
+START_TEST(a_tag_is_of_a_stream_that_stays)
+{
+#define NUMBER(low) "\0\0\0\0\0\0\0" low
+    static const char stream[] = "etagere composite tag 1\n"
+        "t" NUMBER("\10") "template" "O" NUMBER("\0")
+        "p" NUMBER("\10") "products" "u" NUMBER("\2") "/p" "s" NUMBER("\2")
+        "e" NUMBER("\5") "W/\"a\""
+        "p" NUMBER("\4") "user" "U" NUMBER("\0") "s" NUMBER("\2")
+        "b" NUMBER("\40") "12345678901234567890123456789012"
+        "p" NUMBER("\6") "offers" "U" NUMBER("\0")
+        "s\0\0\0\0\0\0\1\224" "d" NUMBER("\0")
+        "." NUMBER("\3");
+    unsigned char digest[32];
+    char hex[2 * 16 + 1];
+
+    set_up();
+    parts[0].url = "/p";
+    parts[0].etag = "W/\"a\"";
+    parts[1].etag = NULL;
+    parts[1].has_body_digest = 1;
+    memcpy(parts[1].body_digest, "12345678901234567890123456789012", 32);
+    parts[2].status = 404;
+    parts[2].is_default = 1;
+    ck_assert_int_eq(etg_sha256(stream, sizeof(stream) - 1, digest),
+                     APR_SUCCESS);
+    etg_hex(hex, digest, 16);
+    ck_assert_str_eq(tag(), apr_pstrcat(pool, "W/\"", hex, "\"", NULL));
+}
+END_TEST
 
 START_TEST(a_tag_is_strong_only_if_all_parts_tags_are)
 {
@@ -261,6 +294,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
+        a_tag_is_of_a_stream_that_stays,
         a_tag_is_strong_only_if_all_parts_tags_are,
         a_tag_moves_with_each_part,
         not_found_and_gone_are_classes_of_their_own,
