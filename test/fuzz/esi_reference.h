@@ -8,6 +8,7 @@
 #ifndef ETG_TEST_FUZZ_ESI_REFERENCE_H
 #define ETG_TEST_FUZZ_ESI_REFERENCE_H
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/esi_parser.h"
