@@ -9,7 +9,9 @@ httpd and one backend among its tests:
     TLS       directives for a host on the TLS port, if wanted
 
 Each test takes its own `path`, so that tests do not see each other's entries.
-A test that needs an httpd of its own calls `make_httpd(config)`."""
+A test that needs an httpd of its own calls `make_httpd(config)`, and one that
+needs a database takes `database` and puts database.conf into that config.
+mod_etag_freshness is loaded where a config has directives of it."""
 import hashlib
 import pathlib
 import re
@@ -21,10 +23,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from harness import httpd as httpd_module  # noqa: E402
 from harness.backend import Backend  # noqa: E402
+from harness.database import open_database  # noqa: E402
 from harness.httpd import Httpd  # noqa: E402
 from harness.machines import STORES, Machines  # noqa: E402
 from harness.memcached import Cluster  # noqa: E402
 from harness.php import Php  # noqa: E402
+from harness.postgres import PostgresServer  # noqa: E402
 
 CACHE = """
 ETagCacheMetaStore "local:@STORE@?size=64M"
@@ -141,6 +145,44 @@ def php(httpd):
     server = Php(httpd.root).start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def make_database(request):
+    """make_database(kind), of one test: see harness.database."""
+    made = []
+
+    def make(kind):
+        server = (request.getfixturevalue("postgres")
+                  if kind.startswith("pgsql") else None)
+        made.append(open_database(kind, server))
+        return made[-1]
+    yield make
+    for database in made:
+        database.close()
+
+
+@pytest.fixture(params=["sqlite3", "sqlite3-wal", "pgsql"])
+def database(request, make_database):
+    """An empty database for one test, of each kind."""
+    return make_database(request.param)
+
+
+@pytest.fixture
+def sqlite(make_database):
+    return make_database("sqlite3")
+
+
+@pytest.fixture
+def pgsql(make_database):
+    return make_database("pgsql")
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,12 @@ from .net import (free_port, is_free, owners, poll, socket_inodes,
                   wait_for_port)
 
 OURS = {"etag_cache": "cache", "etag_store_local": "store_local",
-        "etag_store_memcached": "store_memcached"}
+        "etag_store_memcached": "store_memcached",
+        "etag_freshness": "freshness"}
 # Built only where its library is; tests that name it fail without.
 OPTIONAL = {"etag_store_memcached"}
+# Loaded where a configuration names its directives.
+BY_NEED = {"etag_freshness": "ETagFreshness"}
 
 MODULES = """
     mpm_@MPM@ authn_core authn_file authz_core authz_host authz_user
@@ -215,8 +218,9 @@ class Httpd:
         self.modules.append("cgi" if mpm() == "prefork" else "cgid")
         self.modules.extend(modules)
         if etagere:
-            self.modules.extend(name for name in OURS
-                                if name not in OPTIONAL or our_module(name))
+            self.modules.extend(
+                name for name in OURS if name not in BY_NEED
+                and (name not in OPTIONAL or our_module(name)))
         self.parts = []
         self.process = None
 
@@ -245,7 +249,15 @@ class Httpd:
         """A TLS host on tls_port."""
         self.config(TLS_HOST.replace("@INSIDE@", inside))
 
+    def load_by_need(self):
+        """What nothing but its own directives asks for."""
+        self.modules.extend(
+            name for name, word in BY_NEED.items()
+            if name not in self.modules
+            and any(word in part for part in self.parts))
+
     def whole_config(self):
+        self.load_by_need()
         lines = [load_line(name) for name in self.modules
                  if name not in compiled_in()]
         lines.append(self.fill(BASE))
