@@ -20,8 +20,6 @@ static void fill_policy(etg_cache_context *ctx);
 static int may_refresh_behind(const etg_cache_context *ctx);
 static const char *scheme_of(request_rec *r);
 static const char *host_of(request_rec *r);
-static int overrides_method(request_rec *r);
-static int may_be_looked_up(request_rec *r);
 static apr_status_t leave(void *context);
 
 etg_cache_context *etg_cache_context_of(request_rec *r)
@@ -159,7 +157,7 @@ const char *etg_cache_pass_reason(const etg_cache_context *ctx,
     if (r->method_number != M_GET) {
         return "method";
     }
-    if (!may_be_looked_up(r)) {
+    if (!etg_request_may_be_looked_up(r)) {
         return "request";
     }
     if (ctx->server->meta.provider == NULL) {
@@ -177,33 +175,6 @@ int etg_cache_is_bypassed(const etg_cache_context *ctx, request_rec *r)
 
     return ctx->dir->bypass != NULL
         && ap_expr_exec(r, ctx->dir->bypass, &error) != 0;
-}
-
-/* Frameworks that see fields as environment variables take '_' for '-'. */
-static int overrides_method(request_rec *r)
-{
-    static const char *const names[] = {
-        "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
-        "X_HTTP_Method_Override", "X_HTTP_Method", "X_Method_Override", NULL
-    };
-
-    for (int i = 0; names[i] != NULL; i++) {
-        if (apr_table_get(r->headers_in, names[i]) != NULL) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* A body, a protocol change or a method in disguise makes a GET something
- * else; without Host nothing says whose resource it is. */
-static int may_be_looked_up(request_rec *r)
-{
-    return !etg_request_has_body(r)
-        && apr_table_get(r->headers_in, "Upgrade") == NULL
-        && !overrides_method(r)
-        && apr_table_get(r->headers_in, "Host") != NULL
-        && r->proto_num >= HTTP_VERSION(1, 0);
 }
 
 void etg_cache_say_status(const etg_cache_context *ctx, apr_table_t *fields)

@@ -29,4 +29,9 @@ int etg_request_has_certificate(request_rec *r);
 /* Does the request have a body? */
 int etg_request_has_body(request_rec *r);
 
+/* Does a GET or HEAD ask for nothing but a resource? A body, a protocol
+ * change or a method in disguise makes it something else; without Host
+ * nothing says whose resource it is. */
+int etg_request_may_be_looked_up(request_rec *r);
+
 #endif
