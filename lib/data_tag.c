@@ -17,7 +17,6 @@
 #include "lib/entity_digest.h"
 
 #define TAG_BYTES 16
-#define OWNER_BYTES 32
 #define LENGTH_BYTES 8
 
 /* What a tag is the hash of; bytes only, so that there is no padding. */
@@ -27,7 +26,7 @@ typedef struct covered {
     unsigned char privacy;
     unsigned char digest[ETG_DATA_DIGEST_BYTES];
     unsigned char vary[ETG_VARY_HASH_BYTES];
-    unsigned char owner[OWNER_BYTES];
+    unsigned char owner[ETG_DATA_OWNER_BYTES];
 } covered;
 
 /* Where owner_text is written; `at` NULL: it is only measured. */
@@ -37,8 +36,6 @@ typedef struct owner_text {
 } owner_text;
 
 static int is_for_all(const etg_data_tag_scope *scope);
-static int hash_owner(unsigned char owner[OWNER_BYTES],
-                      const etg_data_tag_scope *scope, apr_pool_t *p);
 static void put_owner(owner_text *text, const etg_data_tag_scope *scope);
 static int put_line(void *data, const char *name, const char *value);
 static void put(owner_text *text, char token, const char *value);
@@ -68,7 +65,7 @@ const char *etg_data_tag(const etg_data_digest *digest,
     etg_vary_hash_of(&vary, scope->vary_names, scope->request_fields,
                      scope->vary_rules, p);
     memcpy(all.vary, vary.bytes, sizeof(all.vary));
-    if ((scope->is_private && !hash_owner(all.owner, scope, p))
+    if ((scope->is_private && !etg_data_owner(all.owner, scope, p))
         || etg_sha256(&all, sizeof(all), bytes) != APR_SUCCESS) {
         return NULL;
     }
@@ -81,12 +78,12 @@ static int is_for_all(const etg_data_tag_scope *scope)
     return !scope->is_private && scope->vary_names[0] == '\0';
 }
 
-static int hash_owner(unsigned char owner[OWNER_BYTES],
-                      const etg_data_tag_scope *scope, apr_pool_t *p)
+int etg_data_owner(unsigned char owner[ETG_DATA_OWNER_BYTES],
+                   const etg_data_tag_scope *scope, apr_pool_t *p)
 {
     owner_text text = { NULL, 0 };
     unsigned char *bytes;
-    unsigned length = OWNER_BYTES;
+    unsigned length = ETG_DATA_OWNER_BYTES;
 
     if (scope->key.data == NULL
         || scope->key.length < ETG_DATA_TAG_KEY_MIN) {

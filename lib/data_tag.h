@@ -53,4 +53,10 @@ const char *etg_data_tag(const etg_data_digest *digest,
                          const etg_data_tag_scope *scope, int is_strong,
                          apr_pool_t *p);
 
+/* The HMAC in it: whose private request it is. 0: no key of that length, or
+ * libcrypto failed. */
+#define ETG_DATA_OWNER_BYTES 32
+int etg_data_owner(unsigned char owner[ETG_DATA_OWNER_BYTES],
+                   const etg_data_tag_scope *scope, apr_pool_t *p);
+
 #endif

@@ -45,7 +45,10 @@ typedef enum etg_record_kind {
     ETG_RECORD_ITEM_BODY = 'B',
     ETG_RECORD_ITEM_MANIFEST = 'M',
     ETG_RECORD_ITEM_CHUNK = 'K',
-    ETG_RECORD_ITEM_LEASE = 'L'
+    ETG_RECORD_ITEM_LEASE = 'L',
+    /* What mod_etag_freshness remembers. */
+    ETG_RECORD_SEEN_NAMES = 'n',
+    ETG_RECORD_SEEN = 's'
 } etg_record_kind;
 
 typedef struct etg_record_writer {
