@@ -15,11 +15,13 @@
 
 #define EVERYWHERE (RSRC_CONF | ACCESS_CONF)
 #define LINES_KEY "etag-freshness-lines"
+#define BUDGET_KEY "etag-freshness-budget"
 
 static const char *set_from(cmd_parms *cmd, void *directory,
                             const char *args);
 static const char *set_salt(cmd_parms *cmd, void *directory,
                             const char *text);
+static const char *note_budget(cmd_parms *cmd, const void *value);
 static const char *check_driver(cmd_parms *cmd, const void *value);
 static const char *check_field_name(cmd_parms *cmd, const void *value);
 static const char *check_secret(cmd_parms *cmd, const void *value);
@@ -67,7 +69,8 @@ const command_rec etg_freshness_commands[] = {
                   ETG_DURATION(etg_freshness_dir_conf, budget,
                                .def = 50 * ETG_MILLISECOND,
                                .min = ETG_MILLISECOND,
-                               .max = 10 * ETG_SECOND),
+                               .max = 10 * ETG_SECOND,
+                               .check = note_budget),
                   EVERYWHERE, "How long a request waits for a look-up"),
     AP_INIT_TAKE1("ETagFreshnessAllowEmpty", etg_option_set,
                   ETG_FLAG(etg_freshness_dir_conf, allows_empty),
@@ -168,6 +171,9 @@ static const char *set_from(cmd_parms *cmd, void *directory, const char *args)
     line = apr_pcalloc(cmd->pool, sizeof(*line));
     line->text = apr_pstrdup(cmd->pool, args);
     line->number = all->nelts;
+    line->server = cmd->server;
+    line->place = apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename,
+                               cmd->directive->line_num);
     error = etg_freshness_from_parse(args, cmd->pool, &line->from);
     if (error == NULL) {
         error = read_section(cmd, line);
@@ -227,8 +233,9 @@ static const char *set_salt(cmd_parms *cmd, void *directory, const char *text)
         apr_array_clear(conf->salts);
         return NULL;
     }
-    salt = ap_expr_parse_cmd(cmd, text, AP_EXPR_FLAG_STRING_RESULT, &error,
-                             NULL);
+    salt = ap_expr_parse_cmd(cmd, text, AP_EXPR_FLAG_STRING_RESULT
+                                        | AP_EXPR_FLAG_DONT_VARY,
+                             &error, NULL);
     if (error != NULL) {
         return apr_psprintf(cmd->pool, "ETagFreshnessSalt: \"%s\": %s", text,
                             error);
@@ -259,6 +266,34 @@ static apr_array_header_t *all_lines(apr_pool_t *pconf)
 const apr_array_header_t *etg_freshness_all_lines(apr_pool_t *pconf)
 {
     return all_lines(pconf);
+}
+
+/* In pconf, as lines are. */
+static apr_int64_t *longest_budget(apr_pool_t *pconf)
+{
+    void *budget = NULL;
+
+    apr_pool_userdata_get(&budget, BUDGET_KEY, pconf);
+    if (budget == NULL) {
+        budget = apr_pcalloc(pconf, sizeof(apr_int64_t));
+        *(apr_int64_t *)budget = ETG_SOURCE_BUDGET;
+        apr_pool_userdata_setn(budget, BUDGET_KEY, NULL, pconf);
+    }
+    return budget;
+}
+
+apr_interval_time_t etg_freshness_longest_budget(apr_pool_t *pconf)
+{
+    return *longest_budget(pconf);
+}
+
+static const char *note_budget(cmd_parms *cmd, const void *value)
+{
+    apr_int64_t *longest = longest_budget(cmd->server->process->pconf);
+    apr_int64_t budget = *(const apr_int64_t *)value;
+
+    *longest = budget > *longest ? budget : *longest;
+    return NULL;
 }
 
 static const char *check_driver(cmd_parms *cmd, const void *value)

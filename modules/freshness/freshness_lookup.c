@@ -81,7 +81,8 @@ static void hand_over(etg_lookups *all, lookup *made);
 static void await(lookup *waited, apr_time_t deadline,
                   etg_lookup_answer *answer);
 static void unknown(etg_lookup_answer *answer, const char *reason);
-static void account(etg_lookups *all, const etg_lookup_answer *answer);
+static void account(etg_lookups *all, const etg_lookup_order *order,
+                    const etg_lookup_answer *answer);
 static apr_status_t job_gone(void *data);
 static void work(void *baton, apr_pool_t *pool);
 static void read_parts(lookup *made, apr_pool_t *pool,
@@ -159,7 +160,7 @@ void etg_lookup_ask(etg_lookups *all, const etg_lookup_order *order,
     }
     answer->is_shared = !is_new;
     answer->took = etg_steady_now() - asked;
-    account(all, answer);                               /* unlocks */
+    account(all, order, answer);                         /* unlocks */
 }
 
 int etg_lookups_stop(etg_lookups *all, apr_interval_time_t wait)
@@ -315,7 +316,10 @@ static void order_copy(lookup *made, const etg_lookup_order *order,
             APR_ARRAY_PUSH(values, const char *)
                 = apr_pstrdup(p, APR_ARRAY_IDX(from, n, const char *));
         }
-        parts[i] = (etg_lookup_part){ order->parts[i].source, values };
+        parts[i] = (etg_lookup_part){
+            order->parts[i].source, values,
+            apr_pstrdup(p, order->parts[i].time_column)
+        };
     }
     for (unsigned i = 0; i < order->salt_count; i++) {
         salts[i] = order->salts[i];
@@ -373,7 +377,8 @@ static void unknown(etg_lookup_answer *answer, const char *reason)
 }
 
 /* Counts, and says so if it is time; the lock is let go. */
-static void account(etg_lookups *all, const etg_lookup_answer *answer)
+static void account(etg_lookups *all, const etg_lookup_order *order,
+                    const etg_lookup_answer *answer)
 {
     apr_time_t now = etg_steady_now();
     unsigned count = 0;
@@ -390,7 +395,8 @@ static void account(etg_lookups *all, const etg_lookup_answer *answer)
     }
     pthread_mutex_unlock(&all->lock);
     if (count > 0 && all->settings.log != NULL) {
-        all->settings.log(all->settings.baton, answer->reason, count);
+        all->settings.log(all->settings.baton, order->route, answer->reason,
+                          count);
     }
 }
 
@@ -460,18 +466,23 @@ static void read_parts(lookup *made, apr_pool_t *pool,
         }
         look.source = order->parts[i].source;
         look.values = order->parts[i].values;
+        look.time_column = order->parts[i].time_column;
         if (etg_lookup_group_look(made->groups[i], &made->run, &look)
             != ETG_SOURCE_READ) {
             unknown(answer, look.reason == NULL ? "failed" : look.reason);
             return;
         }
     }
-    if (etg_data_digest_end(look.builder, &answer->digest) == APR_SUCCESS) {
-        answer->outcome = ETG_SOURCE_READ;
-        answer->reason[0] = '\0';
+    if (etg_data_digest_end(look.builder, &answer->digest) != APR_SUCCESS) {
+        unknown(answer, "no digest");
+    }
+    else if (order->refuses_empty && answer->digest.empty_sources > 0) {
+        unknown(answer, "a source is empty, and ETagFreshnessAllowEmpty is "
+                "off");
     }
     else {
-        unknown(answer, "no digest");
+        answer->outcome = ETG_SOURCE_READ;
+        answer->reason[0] = '\0';
     }
 }
 

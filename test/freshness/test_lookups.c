@@ -159,9 +159,11 @@ static struct {
     char reason[ETG_LOOKUP_REASON];
 } logged;
 
-static void log_it(void *baton, const char *reason, unsigned count)
+static void log_it(void *baton, etg_bytes route, const char *reason,
+                   unsigned count)
 {
     (void)baton;
+    (void)route;
     logged.calls++;
     logged.count += count;
     apr_cpystrn(logged.reason, reason, sizeof(logged.reason));
