@@ -11,6 +11,7 @@
 
 #include "lib/field_list.h"
 #include "lib/freshness_params.h"
+#include "modules/glue/request_view.h"
 
 #define NOTE "etag-freshness"
 #define TIME_NOTE "etag-freshness-us"
@@ -301,6 +302,15 @@ void etg_freshness_read(request_rec *r, etg_freshness_data *data)
         ? ETG_FRESHNESS_KNOWN : ETG_FRESHNESS_UNKNOWN;
     memcpy(data->digest, ctx->early.digest.sha256, sizeof(data->digest));
     data->trust = ctx->dir->trust;
+}
+
+/* r's status may be a 304's: whoever asks has read it before. */
+int etg_freshness_holds(request_rec *r)
+{
+    etg_freshness_context *ctx = ap_get_module_config(
+        etg_first_request(r)->request_config, &etag_freshness_module);
+
+    return ctx != NULL && etg_freshness_is_unmoved(ctx);
 }
 
 void etg_freshness_stamp_of(request_rec *r, etg_freshness_stamp *stamp)

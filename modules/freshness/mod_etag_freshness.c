@@ -18,6 +18,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_handler(etg_freshness_handler, cache, NULL, APR_HOOK_REALLY_FIRST);
     etg_freshness_filter_register();
     APR_REGISTER_OPTIONAL_FN(etg_freshness_read);
+    APR_REGISTER_OPTIONAL_FN(etg_freshness_holds);
     APR_REGISTER_OPTIONAL_FN(etg_freshness_stamp_of);
 }
 
