@@ -152,4 +152,10 @@ int etg_freshness_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                               apr_pool_t *ptemp, server_rec *s);
 void etg_freshness_child_init(apr_pool_t *pchild, server_rec *s);
 
+/* ---- freshness_check.c ---- */
+
+/* Says in the error log which SQL sources cannot be read now; within three
+ * seconds. */
+void etg_freshness_check_sources(server_rec *main, apr_pool_t *p);
+
 #endif

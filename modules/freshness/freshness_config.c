@@ -26,6 +26,7 @@ static const char *check_driver(cmd_parms *cmd, const void *value);
 static const char *check_field_name(cmd_parms *cmd, const void *value);
 static const char *check_secret(cmd_parms *cmd, const void *value);
 static const char *check_threads(cmd_parms *cmd, const void *value);
+static const char *check_is_main(cmd_parms *cmd, const void *value);
 static apr_array_header_t *all_lines(apr_pool_t *pconf);
 static const char *read_section(cmd_parms *cmd, etg_freshness_line *line);
 static int is_none(const apr_array_header_t *texts);
@@ -108,7 +109,7 @@ const command_rec etg_freshness_commands[] = {
     AP_INIT_TAKE1("ETagFreshnessMemory", etg_option_set,
                   ETG_SIZE(etg_freshness_server_conf, memory,
                            .def = 2 * ETG_MIB, .min = 65536,
-                           .max = 32 * ETG_MIB),
+                           .max = 32 * ETG_MIB, .check = check_is_main),
                   RSRC_CONF, "Shared memory for what the last responses were "
                   "like"),
     AP_INIT_ITERATE("ETagFreshnessPrivateHeaders", etg_option_set,
@@ -319,16 +320,23 @@ static const char *check_field_name(cmd_parms *cmd, const void *value)
 
 static const char *check_secret(cmd_parms *cmd, const void *value)
 {
-    (void)cmd;
-    return strlen(*(const char *const *)value) >= ETG_DATA_TAG_KEY_MIN
-        ? NULL : "is shorter than 16 characters";
+    return strlen(*(const char *const *)value) < ETG_DATA_TAG_KEY_MIN
+        ? "is shorter than 16 characters" : check_is_main(cmd, value);
 }
 
 static const char *check_threads(cmd_parms *cmd, const void *value)
 {
     etg_background_limits limits;
-
-    (void)cmd;
-    return etg_background_limits_parse(
+    const char *error = etg_background_limits_parse(
         &limits, etg_bytes_of(*(const char *const *)value));
+
+    return error != NULL ? error : check_is_main(cmd, value);
+}
+
+/* What all servers share is said once. */
+static const char *check_is_main(cmd_parms *cmd, const void *value)
+{
+    (void)value;
+    return cmd->server->is_virtual
+        ? "is for all servers, and belongs outside of <VirtualHost>" : NULL;
 }

@@ -143,7 +143,7 @@ int etg_freshness_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                      "write an ETagFreshnessSecret");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    (void)ptemp;
+    etg_freshness_check_sources(main, ptemp);
     return etg_freshness_memory_prepare(conf->runtime, conf->memory, pconf,
                                         main);
 }
