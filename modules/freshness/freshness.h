@@ -66,6 +66,7 @@ typedef struct etg_freshness_context {
 
     apr_table_t *client_fields;   /* the client's, while preconditions are
                                    * kept from the backend; else NULL */
+    apr_table_t *backend_fields;  /* what stands in for them */
     int is_filtered;              /* the response's head was seen to */
     etg_freshness_stamp stamp;    /* of the response */
 } etg_freshness_context;
@@ -98,6 +99,14 @@ void etg_freshness_stamp_of(request_rec *r, etg_freshness_stamp *stamp);
 /* The handler hook. OK: answered 304; DECLINED: the backend is to be asked,
  * and the filter is in place. */
 int etg_freshness_handler(request_rec *r);
+/* Puts the client's fields back where preconditions were kept from the
+ * backend: before anything goes downstream. */
+void etg_freshness_restore_fields(etg_freshness_context *ctx, request_rec *r);
+/* The same for the insert_error_filter hook: an error page. */
+void etg_freshness_restore_for_error(request_rec *r);
+/* For access logs: %{etag-freshness}n. `word` is static. */
+void etg_freshness_note(etg_freshness_context *ctx, request_rec *r,
+                        const char *word);
 
 /* ---- freshness_answer.c: 304 without the backend ---- */
 
@@ -133,6 +142,7 @@ int etg_freshness_wants_body(const etg_freshness_context *ctx);
 /* ---- freshness_memory.c: the last 200 of each URL, in shared memory ---- */
 
 /* pre_config, post_config of a real start, child_init. */
+int etg_freshness_memory_register(apr_pool_t *pconf);
 int etg_freshness_memory_prepare(etg_freshness_runtime *runtime,
                                  apr_int64_t size, apr_pool_t *pconf,
                                  server_rec *s);
@@ -143,6 +153,13 @@ void etg_freshness_memory_open(etg_freshness_runtime *runtime,
 void etg_freshness_recall(etg_freshness_context *ctx);
 /* Remembers the 200 that goes out on r, whose validators are final. */
 void etg_freshness_remember(etg_freshness_context *ctx, request_rec *r);
+/* What a response with this Vary depends on besides the data. */
+void etg_freshness_scope_of(etg_freshness_context *ctx,
+                            const char *vary_names,
+                            etg_data_tag_scope *scope);
+/* Does the cache ask for itself? */
+int etg_freshness_cache_asks(const etg_freshness_context *ctx,
+                             const request_rec *r);
 
 /* ---- freshness_start.c: configuration, start, children ---- */
 
