@@ -145,10 +145,20 @@ apr_time_t etg_keep_until(const etg_stored_response *stored,
     apr_interval_time_t on_error = etg_error_window(stored, policy);
     apr_interval_time_t meanwhile = etg_revalidate_window(stored, policy);
 
-    return stored->received_at + etg_lifetime_of(stored, policy)
-           - stored->freshness.initial_age
-           + (on_error > meanwhile ? on_error : meanwhile)
-           + (policy->keep > 0 ? policy->keep : 0);
+    apr_time_t until = stored->received_at + etg_lifetime_of(stored, policy)
+                       - stored->freshness.initial_age
+                       + (on_error > meanwhile ? on_error : meanwhile)
+                       + (policy->keep > 0 ? policy->keep : 0);
+    apr_time_t trusted_until = etg_fetched_at(stored) + policy->data_trust;
+
+    return stored->has_data && policy->data_trust > 0
+           && trusted_until > until ? trusted_until : until;
+}
+
+apr_time_t etg_fetched_at(const etg_stored_response *stored)
+{
+    return stored->fetched_at != 0 ? stored->fetched_at
+                                   : stored->requested_at;
 }
 
 static int read_targeted(etg_cache_control *cc,

@@ -70,9 +70,13 @@ apr_interval_time_t etg_revalidate_window(const etg_stored_response *stored,
                                           const etg_policy *policy);
 
 /* When the store may drop the response: expiry + the longer stale window
- * + policy->keep. */
+ * + policy->keep, and with the digest of its data not before fetched_at +
+ * policy->data_trust. */
 apr_time_t etg_keep_until(const etg_stored_response *stored,
                           const etg_policy *policy);
+
+/* When the fetch of the response's body began. */
+apr_time_t etg_fetched_at(const etg_stored_response *stored);
 
 /* Is the status heuristically cacheable (RFC 9110 §15.1)? 206 is not, here:
  * partial responses are never stored. */

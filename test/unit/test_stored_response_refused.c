@@ -160,7 +160,7 @@ static etg_bytes made_up(apr_uint64_t bits, int has_body,
     etg_record_begin(&writer, ETG_RECORD_RESPONSE,
                      ETG_STORED_RESPONSE_VERSION, 512, pool);
     etg_record_put_number(&writer, 0);
-    etg_record_put_number(&writer, 200 << 5 | bits);
+    etg_record_put_number(&writer, 200 << 6 | bits);
     for (i = 0; i < 8; i++) {
         /* Times, flags and intervals, as short as they can be. */
         etg_record_put_number(&writer, 0);
