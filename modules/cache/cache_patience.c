@@ -61,7 +61,8 @@ static int may_be_patient(const etg_cache_context *ctx)
         && ctx->body_trouble == APR_SUCCESS && may_stand_in(ctx);
 }
 
-/* A client that asks for more than a fresh response gets what it wants. */
+/* A client that asks for more than a fresh response gets what it wants; and
+ * what is not of the data as it is now is for errors alone. */
 static int may_stand_in(const etg_cache_context *ctx)
 {
     const etg_reuse *reuse = &ctx->found.reuse;
@@ -69,7 +70,9 @@ static int may_stand_in(const etg_cache_context *ctx)
     return ctx->found.stored != NULL
         && reuse->verdict == ETG_REUSE_VALIDATE && reuse->stale_on_error
         && reuse->ttl <= 0
-        && (reuse->reason == NULL || strncmp(reuse->reason, "request", 7));
+        && (reuse->reason == NULL
+            || (strncmp(reuse->reason, "request", 7)
+                && strncmp(reuse->reason, "data", 4)));
 }
 
 static int serve_stale(etg_cache_context *ctx, request_rec *r,

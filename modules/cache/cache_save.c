@@ -22,6 +22,7 @@
 #include "lib/validation.h"
 #include "modules/cache/cache_body.h"
 #include "modules/cache/cache_compress.h"
+#include "modules/cache/cache_data.h"
 #include "modules/cache/cache_raw_expires.h"
 #include "modules/glue/request_view.h"
 
@@ -49,6 +50,8 @@ static void tell_of_codings(etg_cache_context *ctx, request_rec *r,
                             const etg_response_view *view);
 static void decide_conditions(etg_cache_context *ctx, request_rec *r,
                               const etg_response_view *view);
+static const char *date_of(const etg_cache_context *ctx,
+                           const etg_response_view *view);
 static void apply_override(etg_cache_context *ctx, request_rec *r);
 static void strip_for_client(request_rec *r);
 
@@ -100,7 +103,9 @@ static apr_status_t first_brigade(ap_filter_t *f, apr_bucket_brigade *bb)
     }
     fields = etg_response_fields_of(r);
     etg_cache_raw_expires_restore(ctx, fields);
+    etg_cache_data_see(ctx, r);
     view.fields = fields;
+    view.has_data = etg_cache_data_is_of_use(ctx, r->status);
     if (r->status == HTTP_NOT_MODIFIED && ctx->plan == ETG_CACHE_FETCH
         && ctx->found.stored != NULL) {
         ctx->save.retry = !etg_cache_revalidated(ctx, r, view.fields);
@@ -331,6 +336,7 @@ static void begin_storing(etg_cache_context *ctx, request_rec *r,
     save->record.freshness = save->decision.freshness;
     save->record.etag = apr_table_get(view->fields, "ETag");
     save->record.last_modified = apr_table_get(view->fields, "Last-Modified");
+    etg_cache_data_stamp(ctx, &save->record);
     etg_cache_compress_begin(ctx, view);
     ctx->status.stored = 1;
 }
@@ -400,12 +406,10 @@ static void tell_of_codings(etg_cache_context *ctx, request_rec *r,
 static void decide_conditions(etg_cache_context *ctx, request_rec *r,
                               const etg_response_view *view)
 {
-    const char *date = apr_table_get(view->fields, "Last-Modified");
     const char *held = NULL;
     etg_precondition condition = etg_coded_precondition_decide(
         r->headers_in, r->status, apr_table_get(view->fields, "ETag"),
-        date != NULL ? date : apr_table_get(view->fields, "Date"),
-        r->request_time, r->pool, &held);
+        date_of(ctx, view), r->request_time, r->pool, &held);
 
     if (condition == ETG_PRECONDITION_PASS) {
         return;
@@ -418,6 +422,20 @@ static void decide_conditions(etg_cache_context *ctx, request_rec *r,
     etg_cache_make_bodiless(
         r, condition == ETG_PRECONDITION_FAILED
            ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
+}
+
+/* What a date may be held against: the backend's own Last-Modified, or else
+ * Date, unless the route's data says that it has changed since (a row that
+ * was deleted in the same second leaves both as they are). */
+static const char *date_of(const etg_cache_context *ctx,
+                           const etg_response_view *view)
+{
+    if (ctx->save.stamp.is_last_modified_ours) {
+        return NULL;
+    }
+    return apr_table_get(view->fields, "Last-Modified") != NULL
+           || ctx->has_data ? apr_table_get(view->fields, "Last-Modified")
+                            : apr_table_get(view->fields, "Date");
 }
 
 /* Not on errors, and not on what sets a cookie: such a page is one client's,

@@ -13,6 +13,7 @@
 #include "lib/coded_tag.h"
 #include "lib/field_list.h"
 #include "lib/freshness.h"
+#include "lib/http_date.h"
 #include "lib/precondition.h"
 #include "modules/cache/cache_inflate.h"
 
@@ -25,9 +26,14 @@ static int is_beyond(const etg_cache_context *ctx, request_rec *r,
                      const etg_stored_response *stored);
 static int if_range_holds(const etg_cache_context *ctx, request_rec *r,
                           const etg_stored_response *stored);
+static const char *date_held(const etg_cache_context *ctx,
+                             const etg_stored_response *stored);
 static const char *date_of(const etg_stored_response *stored);
 static void set_fields(etg_cache_context *ctx, request_rec *r,
                        const etg_stored_response *stored);
+static void move_dates(request_rec *r, apr_table_t *fields, apr_time_t date,
+                       apr_time_t now);
+static const char *date_text(apr_time_t when, apr_pool_t *p);
 static void add_field(etg_cache_context *ctx, request_rec *r,
                       apr_table_t *fields, const etg_field *field);
 static void drop_applied_filters(etg_cache_context *ctx, request_rec *r);
@@ -116,9 +122,7 @@ static etg_precondition decide_conditions(etg_cache_context *ctx,
     const char *held = NULL;
     etg_precondition condition = etg_coded_precondition_decide(
         r->headers_in, stored->status, ctx->shown.etag,
-        stored->last_modified != NULL ? stored->last_modified
-                                      : date_of(stored),
-        r->request_time, r->pool, &held);
+        date_held(ctx, stored), r->request_time, r->pool, &held);
 
     if (condition == ETG_PRECONDITION_NOT_MODIFIED && held != NULL) {
         ctx->shown.etag = held;
@@ -147,9 +151,22 @@ static int if_range_holds(const etg_cache_context *ctx, request_rec *r,
                           const etg_stored_response *stored)
 {
     return etg_if_range_holds(r->headers_in, ctx->shown.etag,
-                              ctx->shown.is_made ? NULL
-                                                 : stored->last_modified,
+                              ctx->shown.is_made
+                              || stored->is_last_modified_ours
+                                  ? NULL : stored->last_modified,
                               stored->freshness.date, r->request_time);
+}
+
+/* What a date may be held against. One that we made of the data's times
+ * stays when a member goes; and so does Date within its second. */
+static const char *date_held(const etg_cache_context *ctx,
+                             const etg_stored_response *stored)
+{
+    if (stored->is_last_modified_ours) {
+        return NULL;
+    }
+    return stored->last_modified != NULL || ctx->has_data
+        ? stored->last_modified : date_of(stored);
 }
 
 /* Stands in for a missing Last-Modified (RFC 9111 §4.3.2). */
@@ -201,7 +218,9 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
                        const etg_stored_response *stored)
 {
     apr_table_t *fields = apr_table_make(r->pool, stored->field_count + 4);
-    apr_interval_time_t age = etg_age_of(stored, apr_time_now());
+    apr_time_t now = apr_time_now();
+    apr_interval_time_t age = ctx->found.reuse.is_validated
+        ? 0 : etg_age_of(stored, now);
 
     r->content_type = NULL;
     for (unsigned i = 0; i < stored->field_count; i++) {
@@ -210,6 +229,9 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
     if (ctx->shown.coding == ETG_CODING_GZIP) {
         apr_table_unset(r->err_headers_out, "Content-Encoding");
         apr_table_setn(fields, "Content-Encoding", "gzip");
+    }
+    if (ctx->found.reuse.is_validated) {
+        move_dates(r, fields, stored->freshness.date, now);
     }
     if (ctx->shown.is_negotiated) {
         etg_vary_add_accept_encoding(fields, r->pool);
@@ -226,6 +248,30 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
     if (r->proxyreq == PROXYREQ_NONE) {
         r->proxyreq = PROXYREQ_REVERSE;
     }
+}
+
+/* It is as if the backend had said now that the response still holds. */
+static void move_dates(request_rec *r, apr_table_t *fields, apr_time_t date,
+                       apr_time_t now)
+{
+    const char *value = apr_table_get(fields, "Expires");
+    apr_time_t expires;
+
+    if (value != NULL
+        && etg_http_date_parse(etg_bytes_of(value), now, &expires)
+        && expires > date) {
+        apr_table_setn(fields, "Expires",
+                       date_text(expires + now - date, r->pool));
+    }
+    apr_table_setn(fields, "Date", date_text(now, r->pool));
+}
+
+static const char *date_text(apr_time_t when, apr_pool_t *p)
+{
+    char *text = apr_palloc(p, APR_RFC822_DATE_LEN);
+
+    apr_rfc822_date(text, when);
+    return text;
 }
 
 static void add_field(etg_cache_context *ctx, request_rec *r,
