@@ -289,12 +289,13 @@ static void note(etg_freshness_context *ctx, const char *word)
     }
 }
 
+/* Where late lines belong to the data too, early ones decide nothing. */
 void etg_freshness_read(request_rec *r, etg_freshness_data *data)
 {
     etg_freshness_context *ctx = etg_freshness_context_of(r);
 
     memset(data, 0, sizeof(*data));
-    if (ctx == NULL || !ctx->is_early) {
+    if (ctx == NULL || !ctx->is_early || ctx->is_late) {
         return;
     }
     etg_freshness_read_early(ctx);
