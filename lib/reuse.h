@@ -56,7 +56,9 @@ typedef struct etg_reuse_marks {
  *   for a stored 200 with data->is_known, here (unless soft-purged or marked by
  *   the store: then the tests below alone):
  *     VALIDATE "request-no-cache"    allow_reload
- *     FRESH    "data-new"            the fetch began since the request arrived
+ *     FRESH    "data-new"            it was asked for (requested_at) since the
+ *                                    request arrived, and not later than now,
+ *                                    by a clock ahead of ours
  *     VALIDATE "data-unknown"        stored without a digest
  *     VALIDATE "data-changed"        another digest: stale at once (ttl at most
  *                                    0), never served while it is refreshed
