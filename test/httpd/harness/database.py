@@ -59,6 +59,7 @@ def literal(value):
 class Database:
     """What both kinds share. Each thread has a connection of its own."""
     driver = params = time_type = None
+    begins = "BEGIN"
 
     def __init__(self):
         self.local = threading.local()
@@ -68,11 +69,19 @@ class Database:
     def conf(self):
         return 'ETagFreshnessDatabase %s "%s"\n' % (self.driver, self.params)
 
+    @property
+    def where(self):
+        return self.driver, self.params
+
     def connection(self):
         if getattr(self.local, "connection", None) is None:
             self.local.connection = self.connect()
             self.opened.append(self.local.connection)
         return self.local.connection
+
+    def begin(self):
+        """A transaction; execute("COMMIT") ends it."""
+        self.execute(self.begins)
 
     def forget(self):
         """Connects anew next time."""
@@ -129,23 +138,17 @@ class Database:
                 "products": [list(map(str, row[1:])) for row in rows]}
 
 
-class Sqlite(Database):
-    """A file that httpd's children can read, and write beside."""
+class SqliteFile(Database):
+    """A file that is there."""
     driver = "sqlite3"
     time_type = "TEXT"
+    # Not later, where it might fail.
+    begins = "BEGIN IMMEDIATE"
 
-    def __init__(self, wal=False):
+    def __init__(self, path):
         super().__init__()
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="etg-db-"))
-        self.folder.chmod(0o755)
-        self.path = self.folder / "db.sqlite3"
-        self.params = str(self.path)
-        self.path.touch()
-        self.execute("PRAGMA journal_mode = %s" % ("WAL" if wal
-                                                   else "DELETE"))
-        if os.getuid() == 0:
-            for path in (self.folder, *self.folder.iterdir()):
-                shutil.chown(path, "www-data", "www-data")
+        self.path = path
+        self.params = str(path)
 
     def connect(self):
         connection = sqlite3.connect(self.path, timeout=30,
@@ -157,6 +160,22 @@ class Sqlite(Database):
     @staticmethod
     def run(connection, text):
         return connection.execute(text).fetchall()
+
+
+class Sqlite(SqliteFile):
+    """One of a test's own, that httpd's children can read, and write
+    beside."""
+
+    def __init__(self, wal=False):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="etg-db-"))
+        self.folder.chmod(0o755)
+        super().__init__(self.folder / "db.sqlite3")
+        self.path.touch()
+        self.execute("PRAGMA journal_mode = %s" % ("WAL" if wal
+                                                   else "DELETE"))
+        if os.getuid() == 0:
+            for path in (self.folder, *self.folder.iterdir()):
+                shutil.chown(path, "www-data", "www-data")
 
     @contextlib.contextmanager
     def lock(self):
@@ -174,16 +193,14 @@ class Sqlite(Database):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Postgres(Database):
-    """A database on the tests' server; by its socket or its port."""
+class PostgresDatabase(Database):
+    """One that is there."""
     driver = "pgsql"
     time_type = "TIMESTAMPTZ"
 
-    def __init__(self, server, tcp=False):
+    def __init__(self, params):
         super().__init__()
-        self.server = server
-        self.name = server.create()
-        self.params = server.where(self.name, tcp)
+        self.params = params
 
     def connect(self):
         return PostgresConnection(self.params)
@@ -191,6 +208,15 @@ class Postgres(Database):
     @staticmethod
     def run(connection, text):
         return connection.execute(text)
+
+
+class Postgres(PostgresDatabase):
+    """A test's own on the tests' server; by its socket or its port."""
+
+    def __init__(self, server, tcp=False):
+        self.server = server
+        self.name = server.create()
+        super().__init__(server.where(self.name, tcp))
 
     @contextlib.contextmanager
     def lock(self):
@@ -228,6 +254,12 @@ def open_database(kind, server=None):
     if kind.startswith("sqlite3"):
         return Sqlite(wal=kind == "sqlite3-wal")
     return Postgres(server, tcp=kind == "pgsql-tcp")
+
+
+def connect_again(driver, params):
+    """From another process: connect_again(*database.where)."""
+    kind = SqliteFile if driver == "sqlite3" else PostgresDatabase
+    return kind(params)
 
 
 def render(database, headers=(), per=PER_PAGE, before=0, after=0, more=None):
