@@ -28,8 +28,10 @@ static void check_response(etg_bytes record, apr_pool_t *p)
     check_line(seen.vary);
     check_line(seen.cache_control);
     check_line(seen.content_location);
-    /* (What was read may be written in a longer way than is needed.) */
-    FUZZ_CHECK(etg_seen_pack(&key, &seen, p, &packed) == APR_SUCCESS);
+    /* Unless its made-up times are beyond what pack takes. */
+    if (etg_seen_pack(&key, &seen, p, &packed) != APR_SUCCESS) {
+        return;
+    }
     FUZZ_CHECK(etg_seen_unpack(packed, &key, p, &again) == APR_SUCCESS);
     FUZZ_CHECK(again.fetched_at == seen.fetched_at);
     FUZZ_CHECK(strcmp(again.etag, seen.etag) == 0);
