@@ -59,7 +59,7 @@ static const char *date_of(request_rec *r, const etg_data_digest *digest);
 static void forget_range_by_date(request_rec *r);
 static apr_status_t go_on(ap_filter_t *f, apr_bucket_brigade *bb);
 static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb);
-static apr_status_t drop(ap_filter_t *f, apr_bucket_brigade *bb, int is_head);
+static apr_status_t end_early(ap_filter_t *f, apr_bucket_brigade *bb);
 static void say_unknown(etg_freshness_context *ctx, request_rec *r,
                         const char *reason);
 
@@ -96,7 +96,8 @@ static apr_status_t filter(ap_filter_t *f, apr_bucket_brigade *bb)
     case HOLDING:
         return hold(f, bb);
     default:
-        return drop(f, bb, 0);
+        apr_brigade_cleanup(bb);
+        return APR_SUCCESS;
     }
 }
 
@@ -298,6 +299,8 @@ static void put(request_rec *r, const char *name, const char *value)
     apr_table_unset(r->headers_out, name);
     if (value != NULL) {
         apr_table_setn(r->headers_out, name, value);
+        /* FileETag None is about tags of files. */
+        apr_table_unset(r->notes, "no-etag");
     }
 }
 
@@ -346,8 +349,7 @@ static apr_status_t go_on(ap_filter_t *f, apr_bucket_brigade *bb)
 
     if (!way->is_for_cache
         && etg_freshness_decide_conditions(way->ctx, f->r)) {
-        way->stage = DROPPING;
-        return drop(f, bb, 1);
+        return end_early(f, bb);
     }
     return pass(f, bb);
 }
@@ -358,31 +360,23 @@ static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_pass_brigade(f->next, bb);
 }
 
-/* The head goes out at once, for the body may take its time. */
-static apr_status_t drop(ap_filter_t *f, apr_bucket_brigade *bb, int is_head)
+/* The answer is complete without the body, and its client is not to wait for
+ * the end of that. */
+static apr_status_t end_early(ap_filter_t *f, apr_bucket_brigade *bb)
 {
-    apr_bucket *e = APR_BRIGADE_FIRST(bb);
-    int is_end = 0;
+    passage *way = f->ctx;
+    apr_status_t rv;
 
-    while (e != APR_BRIGADE_SENTINEL(bb)) {
-        apr_bucket *next = APR_BUCKET_NEXT(e);
-
-        if (APR_BUCKET_IS_EOS(e)) {
-            is_end = 1;
-        }
-        else {
-            apr_bucket_delete(e);
-        }
-        e = next;
+    way->stage = DROPPING;
+    apr_brigade_cleanup(bb);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    rv = ap_pass_brigade(f->next, bb);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    if (is_end) {
-        return pass(f, bb);
-    }
-    if (!is_head) {
-        return APR_SUCCESS;
-    }
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(bb->bucket_alloc));
-    return ap_pass_brigade(f->next, bb);
+    /* The filter that writes heads takes flushes for a part of the body. */
+    apr_brigade_cleanup(bb);
+    return ap_fflush(f->r->connection->output_filters, bb);
 }
 
 /* At most once a second in a child. */
