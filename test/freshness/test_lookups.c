@@ -63,7 +63,13 @@ static etg_source_outcome fake_look(void *handle, etg_source_look *look)
     if (strcmp(look->source->text, "broken") == 0) {
         return etg_source_unknown(look, "it is broken");
     }
+    if (strcmp(look->source->text, "empty") == 0) {
+        return ETG_SOURCE_READ;
+    }
     etg_data_digest_begin_member(look->builder);
+    if (look->time_column != NULL) {
+        digits[0] = look->time_column[0];
+    }
     etg_data_digest_add_value(look->builder,
                               (etg_bytes){ (unsigned char *)digits,
                                            strlen(digits) });
@@ -76,6 +82,9 @@ static const etg_source_kind fake_kind = {
 };
 static const etg_source fake_source = {
     .kind = &fake_kind, .text = "", .shared = "fake"
+};
+static const etg_source empty_source = {
+    .kind = &fake_kind, .text = "empty", .shared = "fake"
 };
 static const etg_source broken_source = {
     .kind = &fake_kind, .text = "broken", .shared = "fake"
@@ -115,6 +124,7 @@ static void ask(request *of)
                                                           : &fake_source };
     etg_lookup_order order = {
         .key = { (unsigned char *)of->key, strlen(of->key) },
+        .route = { (const unsigned char *)"/route", 6 },
         .parts = &part, .part_count = 1, .budget = of->budget,
         .share = of->share, .arrived = of->arrived
     };
@@ -157,13 +167,14 @@ static struct {
     int calls;
     unsigned count;
     char reason[ETG_LOOKUP_REASON];
+    char route[20];
 } logged;
 
 static void log_it(void *baton, etg_bytes route, const char *reason,
                    unsigned count)
 {
     (void)baton;
-    (void)route;
+    apr_cpystrn(logged.route, (const char *)route.data, route.length + 1);
     logged.calls++;
     logged.count += count;
     apr_cpystrn(logged.reason, reason, sizeof(logged.reason));
@@ -404,6 +415,50 @@ START_TEST(unknown_is_logged_once_a_second_with_a_count)
     ck_assert_int_ge(etg_steady_now() - began, apr_time_from_sec(1));
     ck_assert_uint_eq(logged.count, asked);
     ck_assert_str_eq(logged.reason, "it is broken");
+    ck_assert_str_eq(logged.route, "/route");
+}
+END_TEST
+
+START_TEST(a_source_without_a_member_is_unknown_unless_that_is_allowed)
+{
+    etg_lookup_part parts[] = { { .source = &fake_source },
+                                { .source = &empty_source } };
+    etg_lookup_order order = {
+        .key = { (const unsigned char *)"k", 1 }, .parts = parts,
+        .part_count = 2, .budget = LONG
+    };
+    etg_lookup_answer answer;
+
+    etg_lookup_ask(lookups, &order, &answer);
+    ck_assert_int_eq(answer.outcome, ETG_SOURCE_READ);
+    ck_assert_uint_eq(answer.digest.empty_sources, 1);
+    order.refuses_empty = 1;
+    etg_lookup_ask(lookups, &order, &answer);
+    ck_assert_int_eq(answer.outcome, ETG_SOURCE_UNKNOWN);
+    order.part_count = 1;
+    etg_lookup_ask(lookups, &order, &answer);
+    ck_assert_int_eq(answer.outcome, ETG_SOURCE_READ);
+}
+END_TEST
+
+START_TEST(a_look_is_told_its_own_time_column)
+{
+    etg_lookup_part part = { .source = &fake_source };
+    etg_lookup_order order = {
+        .key = { (const unsigned char *)"k", 1 }, .parts = &part,
+        .part_count = 1, .budget = LONG
+    };
+    etg_lookup_answer answers[3];
+    const char *const columns[] = { "a", "b", "a" };
+
+    for (int i = 0; i < 3; i++) {
+        part.time_column = columns[i];
+        etg_lookup_ask(lookups, &order, &answers[i]);
+    }
+    ck_assert_mem_eq(answers[0].digest.sha256, answers[2].digest.sha256,
+                     ETG_DATA_DIGEST_BYTES);
+    ck_assert_mem_ne(answers[0].digest.sha256, answers[1].digest.sha256,
+                     ETG_DATA_DIGEST_BYTES);
 }
 END_TEST
 
@@ -462,6 +517,9 @@ static Suite *lookups_suite(void)
     tcase_add_test(cases, a_late_result_is_dropped);
     tcase_add_test(cases, a_full_queue_makes_the_oldest_unknown);
     tcase_add_test(cases, unknown_is_logged_once_a_second_with_a_count);
+    tcase_add_test(
+        cases, a_source_without_a_member_is_unknown_unless_that_is_allowed);
+    tcase_add_test(cases, a_look_is_told_its_own_time_column);
     tcase_add_test(cases, there_are_no_more_handles_than_threads);
     tcase_add_test(cases,
                    after_a_stop_all_is_unknown_and_a_hanging_thread_is_left);

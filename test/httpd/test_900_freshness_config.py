@@ -388,6 +388,24 @@ def test_tags_of_private_requests_outlive_a_reload(make_httpd, backend,
     assert tag(httpd, "/", ann) == before and tag(httpd) == public
 
 
+def test_what_is_read_after_the_backend_is_nobody_elses(make_httpd, backend,
+                                                        sqlite):
+    """Share lets an older look-up stand for the first reading alone: the
+    second one finds that the data has moved."""
+    sqlite.products(1)
+    backend.on("/", answer())
+    httpd = make_httpd(BASE + sqlite.conf
+                       + ROUTE % (FROM + "ETagFreshnessShare 1h\n") + """
+        CustomLog "@ROOT@/words.log" "%{etag-freshness}n"
+        """)
+    # More often than there are children: each has look-ups of its own.
+    assert {shown(httpd) for _ in range(20)} == {"known"}
+    sqlite.update(1)
+    poll(lambda: "ETag" not in httpd.get("/"), "a look-up that is shared")
+    words = httpd.root / "words.log"
+    poll(lambda: words.read_text().endswith("known\nmoved\n"), "the word")
+
+
 def test_a_salt_is_worked_out_for_each_request(make_httpd, backend, sqlite):
     sqlite.products(1)
     backend.on("/", answer())
