@@ -212,7 +212,7 @@ static const char *read_section(cmd_parms *cmd, etg_freshness_line *line)
         if (line->groups == NULL) {
             return "path:N needs a <LocationMatch>, whose groups it counts";
         }
-        if ((apr_size_t)param->number > line->groups->re_nsub) {
+        if (param->number > (int)line->groups->re_nsub) {
             return apr_psprintf(cmd->pool, "path:%d, but \"%s\" has %d groups",
                                 param->number, pattern,
                                 (int)line->groups->re_nsub);
