@@ -8,8 +8,7 @@
 #include "lib/field_words.h"
 #include "lib/precondition.h"
 
-static void set_fields(request_rec *r, const etg_seen_response *seen,
-                       apr_time_t now);
+static void set_fields(request_rec *r, const etg_seen_response *seen);
 static void set_field(request_rec *r, const char *name, const char *value);
 static void drop_content_filters(request_rec *r);
 static const char *field_of(const request_rec *r, const char *name);
@@ -17,20 +16,19 @@ static void make_bodiless(request_rec *r, int status);
 
 int etg_freshness_answer(etg_freshness_context *ctx, request_rec *r)
 {
-    apr_time_t now = apr_time_now();
     apr_bucket_brigade *bb;
 
     if (ctx->seen == NULL || ctx->is_late
         || ctx->early.outcome != ETG_SOURCE_READ
         || !etg_seen_answers(ctx->seen, ctx->early.digest.sha256,
-                             ctx->dir->trust, r->headers_in, now,
-                             ctx->pool)) {
+                             ctx->dir->trust, r->headers_in,
+                             apr_time_now(), ctx->pool)) {
         return DECLINED;
     }
     etg_freshness_note(ctx, r, "304");
     r->content_type = NULL;
     r->status = HTTP_NOT_MODIFIED;
-    set_fields(r, ctx->seen, now);
+    set_fields(r, ctx->seen);
     drop_content_filters(r);
     bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
@@ -59,20 +57,22 @@ int etg_freshness_decide_conditions(etg_freshness_context *ctx,
     return 1;
 }
 
-/* What RFC 9110 §15.4.5 wants of the 200's fields; core says Date. */
-static void set_fields(request_rec *r, const etg_seen_response *seen,
-                       apr_time_t now)
+/* What RFC 9110 §15.4.5 wants of the 200's fields. Core's Date is that of the
+ * request. */
+static void set_fields(request_rec *r, const etg_seen_response *seen)
 {
+    apr_time_t date = r->request_time - r->request_time % APR_USEC_PER_SEC;
+
     set_field(r, "ETag", seen->etag);
     set_field(r, "Vary", seen->vary);
     set_field(r, "Cache-Control", seen->cache_control);
     set_field(r, "Content-Location", seen->content_location);
     if (seen->has_expires) {
         char *expires = apr_palloc(r->pool, ETG_DATE_BYTES);
-        apr_time_t when = now - now % APR_USEC_PER_SEC + seen->expires_in;
 
-        set_field(r, "Expires", etg_date_write(expires, when) ? expires
-                                                              : "0");
+        set_field(r, "Expires",
+                  etg_date_write(expires, date + seen->expires_in) ? expires
+                                                                   : "0");
     }
 }
 
