@@ -24,9 +24,9 @@ apr_table_t *etg_fetch_fields(const apr_table_t *client_fields,
                               apr_pool_t *p);
 
 /* Does a 304 with these fields speak of `stored` (§4.3.4)? It is held against
- * the backend's own validators: its ETag decides, compared weakly; without one (or with one where nothing is stored to
- * compare) its Last-Modified; with neither it does: it answers what we
- * asked. */
+ * the backend's own validators: its ETag decides, compared weakly; without one
+ * (or with one where nothing is stored to compare) its Last-Modified; with
+ * neither it does: it answers what we asked. */
 int etg_validation_selects(const etg_stored_response *stored,
                            const apr_table_t *fields_304);
 
@@ -47,7 +47,7 @@ apr_table_t *etg_validation_update(const etg_stored_response *stored,
  * fields is ours, the one that the 304 brings becomes backend_etag or
  * backend_last_modified (a strong tag only if it is the one that is there).
  * The strings are the table's. `updated` is the copy of the stored response
- * that the update made; not for a HEAD's 200, whose fields have ours in them. */
+ * that the update made. Not for a HEAD's 200: its fields have ours in them. */
 void etg_validation_renew_backend(etg_stored_response *updated,
                                   const apr_table_t *fields_304);
 
