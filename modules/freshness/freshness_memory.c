@@ -28,7 +28,7 @@
 #include "modules/glue/request_view.h"
 
 #define MUTEX_TYPE "etag-freshness"
-#define TRIES 20
+#define TRIES 40
 #define TRIES_AT_ONCE 4
 #define PAUSE 50                /* µs */
 
@@ -281,9 +281,9 @@ static int cache_open(etg_freshness_memory *memory, apr_int64_t size,
     return rv == APR_SUCCESS;
 }
 
-/* 1: it is ours until it is unlocked, and nobody died in the cache. Every kind of mutex that
- * httpd knows can be tried, and not every kind is given back by the death of
- * its holder. */
+/* 1: it is ours until it is unlocked, and nobody died in the cache. Every kind
+ * of mutex that httpd knows can be tried, and not every kind is given back by
+ * the death of its holder. */
 static int lock(etg_freshness_memory *memory)
 {
     int tries = 0;
