@@ -37,12 +37,16 @@ typedef struct passage {
     etg_freshness_body body;
 } passage;
 
+/* A reason that nobody needs to be told of. */
+static const char stream[] = "is a stream";
+
 static apr_status_t filter(ap_filter_t *f, apr_bucket_brigade *bb);
 static apr_status_t see_head(ap_filter_t *f, apr_bucket_brigade *bb);
 static int is_broken(const apr_bucket_brigade *bb);
 static void see_backend(etg_freshness_context *ctx, request_rec *r);
 static int is_held(const etg_freshness_context *ctx, request_rec *r,
                    apr_off_t *expected, const char **reason);
+static int is_of_use(const etg_freshness_context *ctx);
 static int is_stream(const char *type);
 static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb);
 static void label(passage *way, request_rec *r, const etg_bytes *body,
@@ -158,7 +162,8 @@ static int is_held(const etg_freshness_context *ctx, request_rec *r,
     const char *length = apr_table_get(etg_response_fields_of(r),
                                        "Content-Length");
 
-    if (r->header_only || !etg_freshness_wants_body(ctx)) {
+    if (r->header_only || !etg_freshness_wants_body(ctx)
+        || !is_of_use(ctx)) {
         return 0;
     }
     *expected = -1;
@@ -166,12 +171,20 @@ static int is_held(const etg_freshness_context *ctx, request_rec *r,
         *expected = -1;
     }
     if (is_stream(r->content_type)) {
-        *reason = "is a stream";
+        *reason = stream;
     }
     else if (*expected > ctx->dir->max_body) {
         *reason = "is longer than ETagFreshnessMaxBody";
     }
     return *reason == NULL;
+}
+
+/* Would anything come of what is read from it? */
+static int is_of_use(const etg_freshness_context *ctx)
+{
+    return (!ctx->is_early || ctx->early.outcome == ETG_SOURCE_READ)
+        && (ctx->dir->is_override || ctx->stamp.backend_etag == NULL
+            || ctx->stamp.backend_last_modified == NULL);
 }
 
 /* Nobody waits for the end of these. */
@@ -260,8 +273,8 @@ static int digest_of(etg_freshness_context *ctx, request_rec *r,
         *digest = ctx->early.digest;
         return 1;
     }
-    if (r->header_only && etg_freshness_wants_body(ctx)) {
-        return 0;
+    if (body == NULL && etg_freshness_wants_body(ctx)) {
+        return 0;                 /* a HEAD, or of no use */
     }
     if (!etg_freshness_late(ctx, r, body, digest, is_strong, reason)) {
         return 0;
@@ -389,6 +402,9 @@ static void say_unknown(etg_freshness_context *ctx, request_rec *r,
     apr_uint32_t last = apr_atomic_read32(&said_at);
 
     etg_freshness_note(ctx, r, "unknown");
+    if (reason == stream) {
+        return;
+    }
     apr_atomic_inc32(&count);
     if (last == now || apr_atomic_cas32(&said_at, now, last) != last) {
         return;
