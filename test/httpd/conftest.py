@@ -93,8 +93,9 @@ def httpd(request, backend):
 
 
 @pytest.fixture
-def make_httpd(request, backend):
-    """make_httpd(config, start=True, ...): an httpd for one test."""
+def make_httpd(request, backend, make_database):
+    """make_httpd(config, start=True, ...): an httpd for one test. It ends
+    before its databases do."""
     made = []
 
     def make(config, start=True, prepare=None, **options):

@@ -6,7 +6,10 @@ import json
 import pytest
 
 from conftest import PROXY
+from harness.crowd import Crowd
 from harness.database import from_line, render
+from harness.httpd import mpm
+from harness.net import poll
 from harness.race import race
 
 REQUESTS = 10000
@@ -186,3 +189,36 @@ def test_every_change_is_seen_by_the_next_request(
         assert "turn %d" % number in names(held)
     spared = poll_spared(httpd, backend, path)
     assert names(spared) == names(held)
+
+
+# Look-ups are shared within a child.
+ONE_CHILD = """
+StartServers 1
+ServerLimit 1
+MaxRequestWorkers 64
+""" if mpm() != "prefork" else ""
+
+SLOW = ("SELECT id, name, price, updated_at, CAST(pg_sleep(0.2) AS TEXT) "
+        "FROM products")
+
+
+@WAYS
+def test_a_look_up_that_began_before_a_request_is_not_shared(
+        make_httpd, backend, pgsql, config, cache, path):
+    """It sees the rows as they were when it began, and is still under way
+    when the request comes."""
+    pgsql.products(1)
+    httpd = make_httpd(ONE_CHILD + pgsql.conf + config.replace(
+        from_line(PER), 'ETagFreshnessFrom sql "%s"' % SLOW).replace(
+        "500ms", "5s"), cache=cache)
+    backend.on(path, render(pgsql, per=PER))
+    held = poll_spared(httpd, backend, path)
+    with Crowd(httpd, 1) as crowd:
+        crowd.ask(path)
+        poll(lambda: pgsql.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query "
+            "LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"),
+            "the look-up of the first request")
+        pgsql.update(1, "another")
+        assert names(ask(httpd, path, held)) == ["another"]
+        crowd.answers()
