@@ -18,6 +18,7 @@ static const char *word_of(const etg_freshness_context *ctx);
 static void keep_fields(etg_freshness_context *ctx, request_rec *r);
 static apr_table_t *fields_for_backend(const etg_freshness_context *ctx,
                                        const request_rec *r);
+static void keep_tags(apr_table_t *fields);
 
 int etg_freshness_handler(request_rec *r)
 {
@@ -108,13 +109,7 @@ static apr_table_t *fields_for_backend(const etg_freshness_context *ctx,
     apr_table_t *fields = apr_table_copy(r->pool, r->headers_in);
 
     if (ctx->dir->is_override) {
-        apr_table_unset(fields, "If-Match");
-        apr_table_unset(fields, "If-None-Match");
-        if (apr_table_get(fields, "If-Range") != NULL) {
-            /* Core decides it, and cuts the page. */
-            apr_table_unset(fields, "If-Range");
-            apr_table_unset(fields, "Range");
-        }
+        keep_tags(fields);
     }
     if (ctx->dir->is_override || ctx->seen == NULL
         || ctx->seen->is_last_modified_ours) {
@@ -122,6 +117,21 @@ static apr_table_t *fields_for_backend(const etg_freshness_context *ctx,
         apr_table_unset(fields, "If-Unmodified-Since");
     }
     return fields;
+}
+
+/* A part that depends on a tag is cut by core, from the whole page. */
+static void keep_tags(apr_table_t *fields)
+{
+    static const char *const names[] = {
+        "If-Match", "If-None-Match", "If-Range", NULL
+    };
+
+    for (int i = 0; names[i] != NULL; i++) {
+        if (apr_table_get(fields, names[i]) != NULL) {
+            apr_table_unset(fields, names[i]);
+            apr_table_unset(fields, "Range");
+        }
+    }
 }
 
 void etg_freshness_restore_fields(etg_freshness_context *ctx, request_rec *r)

@@ -188,6 +188,15 @@ def test_other_conditions_go_to_the_backend(route, more):
     route.asked(lambda: route.get({"If-None-Match": tag, **more}))
 
 
+def test_a_part_of_what_the_client_has_is_304(route):
+    tag = route.get().get("ETag")
+    got = route.asked(lambda: route.hold(tag, Range="bytes=0-9"))
+    assert (got.status, got.body) == (304, b"")
+    got = route.asked(lambda: route.hold('"x"', Range="bytes=0-9"))
+    assert got.status in (200, 206)
+    assert "Range" not in route.backend.requests(route.path)[-1]
+
+
 def test_if_match_of_a_weak_tag_fails(route):
     tag = route.get().get("ETag")
     got = route.asked(lambda: route.get({"If-Match": tag}))
