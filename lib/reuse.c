@@ -160,11 +160,14 @@ static void hold_against_data(etg_reuse *reuse,
                               const etg_reuse_data *data,
                               const etg_policy *policy, apr_time_t now)
 {
+    apr_interval_time_t since = now - etg_fetched_at(stored);
+
     if (memcmp(stored->data, data->digest, ETG_STORED_DATA_BYTES) != 0) {
         set_verdict(reuse, ETG_REUSE_VALIDATE, "data-changed");
         reuse->ttl = reuse->ttl < 0 ? reuse->ttl : 0;
     }
-    else if (now - etg_fetched_at(stored) < data->trust) {
+    else if (since < data->trust && since > -data->trust) {
+        /* (A clock that was set back must not make trust endless.) */
         set_verdict(reuse, ETG_REUSE_FRESH, "data");
         reuse->is_validated = 1;
         reuse->age = 0;

@@ -16,7 +16,8 @@ enum {
     UNLABELLED = 16,    /* stored without a digest */
     MOVED = 32,         /* with another one */
     UNKNOWN = 64,       /* the source could not say */
-    OLD = 128           /* the body was fetched an hour before */
+    OLD = 128,          /* the body was fetched an hour before */
+    AHEAD = 256         /* or, by the clock of then, will be */
 };
 
 #define TRUST (100 * SECOND)
@@ -57,7 +58,8 @@ static etg_stored_response labelled(unsigned traits)
     if (stored.has_data) {
         memset(stored.data, 0xD7, sizeof(stored.data));
     }
-    stored.fetched_at = traits & OLD ? NOW - HOUR : 0;
+    stored.fetched_at = traits & OLD ? NOW - HOUR
+        : traits & AHEAD ? NOW + HOUR : 0;
     return stored;
 }
 
@@ -139,6 +141,7 @@ START_TEST(beyond_its_trust_lifetimes_decide_and_the_fetch_is_full)
     static const data_case cases[] = {
         { 0, 100, "", PLAIN, ETG_REUSE_VALIDATE, "stale", 0, 100, -40, 1 },
         { 0, 5, "", OLD, ETG_REUSE_FRESH, NULL, 1, 5, 55, 1 },
+        { 0, 5, "", AHEAD, ETG_REUSE_FRESH, NULL, 1, 5, 55, 1 },
         { 0, 65, "", OLD | BEHIND, ETG_REUSE_STALE, "stale-while-revalidate",
           1, 65, -5, 1 },
         { ETG_FRESH_NO_CACHE, 5, "", OLD | ON_ERROR, ETG_REUSE_VALIDATE,
