@@ -45,11 +45,11 @@ def start(make_httpd, make_database, kind, config, cache):
 
 def judge(verdict, backend, path, requests):
     print("%s, backend asked %d times" % (verdict, backend.hits(path)))
-    assert verdict.answered == requests
+    assert verdict.answered >= requests
     assert not verdict.stale, (verdict, verdict.stale[:3])
     assert not verdict.torn, (verdict, verdict.torn[:3])
     # It was a race, and the backend was spared.
-    assert verdict.states > 100, verdict
+    assert verdict.states > 50, verdict
     assert verdict.unchanged > requests / 20, verdict
     assert backend.hits(path) < requests * 0.9, (verdict,
                                                  backend.hits(path))

@@ -15,7 +15,7 @@ from conftest import PROXY
 from harness.backend import answer
 from harness.crowd import Crowd
 from harness.database import from_line
-from harness.httpd import is_running
+from harness.httpd import is_running, mpm
 from harness.memcached import Memcached
 from harness.net import poll
 
@@ -82,7 +82,8 @@ class Route:
         for _ in range(count):
             _, was_asked = self.get()
             assert was_asked
-        with Crowd(self.httpd, 20) as crowd:
+        # prefork begins with eight children, and takes seconds for more.
+        with Crowd(self.httpd, 6 if mpm() == "prefork" else 20) as crowd:
             crowd.ask(self.path).answers()
         for member in crowd.members:
             assert member.error is None, member.error

@@ -77,7 +77,7 @@ class Table:
                 for page in self.pages}
 
 
-def write(where, seed, pages, per, pause, stop, out):
+def write(where, seed, pages, per, pause, stop, out, made):
     """The writer's process."""
     database = connect_again(*where)
     table = Table(database, seed, pages, per)
@@ -90,6 +90,7 @@ def write(where, seed, pages, per, pause, stop, out):
         begin = time.monotonic()
         database.execute("COMMIT")
         commits.append(Commit(begin, time.monotonic(), after))
+        made.value = len(commits)
     out.put(commits)
 
 
@@ -101,10 +102,11 @@ class Writer:
         self.stop = context.Event()
         self.out = context.Queue()
         self.commits = None
+        self.made = context.Value("i", 0)
         self.process = context.Process(
             target=write, daemon=True,
             args=(database.where, seed, pages, per, pause, self.stop,
-                  self.out))
+                  self.out, self.made))
 
     def __enter__(self):
         self.process.start()
@@ -125,13 +127,15 @@ class Writer:
 
 
 class Readers:
-    """`count` requests by some connections, each for a random page."""
+    """Requests for random pages, by some connections: `count` at least, and
+    as many as it takes until enough()."""
 
-    def __init__(self, httpd, path, pages, count, clients=6):
+    def __init__(self, httpd, path, pages, count, enough, clients=6):
         self.httpd = httpd
         self.path = path
         self.pages = pages
         self.left = count
+        self.enough = enough
         self.lock = threading.Lock()
         self.seen = []
         self.failed = []
@@ -151,7 +155,7 @@ class Readers:
     def takes_one(self):
         with self.lock:
             self.left -= 1
-            return self.left >= 0
+            return self.left >= 0 or not self.enough()
 
     def run(self, number):
         seen, held, chance = [], {}, random.Random(number)
@@ -213,7 +217,8 @@ def was_there(commits, one):
 
 def race(httpd, database, path, requests, pages=(1, 2), per=20, pause=0.004):
     """Runs both and judges."""
-    readers = Readers(httpd, path, pages, requests)
     with Writer(database, pages, per, pause) as writer:
+        readers = Readers(httpd, path, pages, requests,
+                          lambda: writer.made.value >= requests // 50)
         seen = readers.run_all()
     return Verdict(writer.commits, seen)
