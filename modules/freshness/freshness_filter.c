@@ -34,6 +34,7 @@ typedef struct passage {
     etg_freshness_context *ctx;
     stage stage;
     int is_for_cache;             /* the cache asks: preconditions are its */
+    const apr_table_t *fields;    /* of the backend's response */
     etg_freshness_body body;
 } passage;
 
@@ -43,9 +44,8 @@ static const char stream[] = "is a stream";
 static apr_status_t filter(ap_filter_t *f, apr_bucket_brigade *bb);
 static apr_status_t see_head(ap_filter_t *f, apr_bucket_brigade *bb);
 static int is_broken(const apr_bucket_brigade *bb);
-static void see_backend(etg_freshness_context *ctx, request_rec *r);
-static int is_held(const etg_freshness_context *ctx, request_rec *r,
-                   apr_off_t *expected, const char **reason);
+static int is_held(const passage *way, request_rec *r, apr_off_t *expected,
+                   const char **reason);
 static int is_of_use(const etg_freshness_context *ctx);
 static int is_stream(const char *type);
 static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb);
@@ -54,10 +54,10 @@ static void label(passage *way, request_rec *r, const etg_bytes *body,
 static int digest_of(etg_freshness_context *ctx, request_rec *r,
                      const etg_bytes *body, etg_data_digest *digest,
                      int *is_strong, const char **reason);
-static void put_validators(etg_freshness_context *ctx, request_rec *r,
+static void put_validators(passage *way, request_rec *r,
                            const etg_data_digest *digest, int is_strong);
 static void put(request_rec *r, const char *name, const char *value);
-static const char *tag_of(etg_freshness_context *ctx, request_rec *r,
+static const char *tag_of(passage *way, request_rec *r,
                           const etg_data_digest *digest, int is_strong);
 static const char *date_of(request_rec *r, const etg_data_digest *digest);
 static void forget_range_by_date(request_rec *r);
@@ -122,8 +122,11 @@ static apr_status_t see_head(ap_filter_t *f, apr_bucket_brigade *bb)
     if (r->status != HTTP_OK || is_broken(bb)) {
         return pass(f, bb);
     }
-    see_backend(ctx, r);
-    if (is_held(ctx, r, &expected, &reason)) {
+    way->fields = etg_response_fields_of(r);
+    ctx->stamp.backend_etag = apr_table_get(way->fields, "ETag");
+    ctx->stamp.backend_last_modified = apr_table_get(way->fields,
+                                                     "Last-Modified");
+    if (is_held(way, r, &expected, &reason)) {
         etg_freshness_body_begin(&way->body, ctx->dir->max_body,
                                  expected, r->pool, bb->bucket_alloc);
         way->stage = HOLDING;
@@ -146,21 +149,12 @@ static int is_broken(const apr_bucket_brigade *bb)
     return 0;
 }
 
-static void see_backend(etg_freshness_context *ctx, request_rec *r)
-{
-    const apr_table_t *fields = etg_response_fields_of(r);
-
-    ctx->stamp.backend_etag = apr_table_get(fields, "ETag");
-    ctx->stamp.backend_last_modified = apr_table_get(fields,
-                                                     "Last-Modified");
-}
-
 /* Is the body to be held? If it should be and cannot, *reason says why. */
-static int is_held(const etg_freshness_context *ctx, request_rec *r,
-                   apr_off_t *expected, const char **reason)
+static int is_held(const passage *way, request_rec *r, apr_off_t *expected,
+                   const char **reason)
 {
-    const char *length = apr_table_get(etg_response_fields_of(r),
-                                       "Content-Length");
+    const etg_freshness_context *ctx = way->ctx;
+    const char *length = apr_table_get(way->fields, "Content-Length");
 
     if (r->header_only || !etg_freshness_wants_body(ctx)
         || !is_of_use(ctx)) {
@@ -256,7 +250,7 @@ static void label(passage *way, request_rec *r, const etg_bytes *body,
         is_known = 0;
         say_unknown(ctx, r, reason);
     }
-    put_validators(ctx, r, is_known ? &digest : NULL, is_strong);
+    put_validators(way, r, is_known ? &digest : NULL, is_strong);
     if (ctx->stamp.is_last_modified_ours && !way->is_for_cache) {
         forget_range_by_date(r);
     }
@@ -286,11 +280,12 @@ static int digest_of(etg_freshness_context *ctx, request_rec *r,
 }
 
 /* `digest` NULL: the data is unknown. */
-static void put_validators(etg_freshness_context *ctx, request_rec *r,
+static void put_validators(passage *way, request_rec *r,
                            const etg_data_digest *digest, int is_strong)
 {
+    etg_freshness_context *ctx = way->ctx;
     const char *tag = digest == NULL ? NULL
-                                     : tag_of(ctx, r, digest, is_strong);
+                                     : tag_of(way, r, digest, is_strong);
     const char *date = digest == NULL ? NULL : date_of(r, digest);
     int is_override = ctx->dir->is_override;
 
@@ -317,13 +312,13 @@ static void put(request_rec *r, const char *name, const char *value)
     }
 }
 
-static const char *tag_of(etg_freshness_context *ctx, request_rec *r,
+static const char *tag_of(passage *way, request_rec *r,
                           const etg_data_digest *digest, int is_strong)
 {
     etg_data_tag_scope scope;
 
-    etg_freshness_scope_of(ctx, etg_vary_names(etg_response_fields_of(r),
-                                               r->pool), &scope);
+    etg_freshness_scope_of(way->ctx, etg_vary_names(way->fields, r->pool),
+                           &scope);
     return etg_data_tag(digest, &scope, is_strong, r->pool);
 }
 
