@@ -222,3 +222,34 @@ def test_a_look_up_that_began_before_a_request_is_not_shared(
         pgsql.update(1, "another")
         assert names(ask(httpd, path, held)) == ["another"]
         crowd.answers()
+
+
+@WAYS
+def test_a_counter_sees_what_came_and_went_within_one_fetch(
+        make_httpd, backend, sqlite, config, cache, path):
+    """Two equal readings cannot: before the row came, and after it went.
+    Where that may happen, the statement reads something that never goes
+    back."""
+    sqlite.products(10)
+    sqlite.execute("CREATE TABLE edits (number INTEGER PRIMARY KEY)")
+    for change in ("INSERT", "DELETE"):
+        sqlite.execute("CREATE TRIGGER counted_%s AFTER %s ON products BEGIN "
+                       "INSERT INTO edits VALUES (NULL); END"
+                       % (change.lower(), change))
+    httpd = make_httpd(sqlite.conf + config.replace(
+        "(SELECT count(*) FROM products)",
+        "(SELECT count(*) FROM products), (SELECT count(*) FROM edits)"),
+        cache=cache)
+
+    def comes(exchange):
+        if exchange.number == 1:
+            sqlite.insert(999)
+
+    def goes(exchange):
+        if exchange.number == 1:
+            sqlite.delete(999)
+    backend.on(path, render(sqlite, per=PER, before=comes, after=goes))
+    first = ask(httpd, path)
+    assert 999 in ids(first)
+    assert 999 not in ids(ask(httpd, path, first))
+    assert 999 not in ids(poll_spared(httpd, backend, path))
