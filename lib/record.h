@@ -128,6 +128,9 @@ int etg_record_is_done(const etg_record_reader *reader);
 /* May the text stand in a field? Neither CR, LF nor NUL. */
 int etg_record_is_line(const char *text, apr_size_t length);
 
+/* A text that may, or NULL. */
+const char *etg_record_line(etg_record_reader *reader);
+
 /* The time inside a generation: the base of a record's times, which makes
  * them short; a foreign generation only makes them longer. */
 apr_time_t etg_generation_time(apr_uint64_t generation);

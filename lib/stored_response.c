@@ -14,9 +14,7 @@
  *            stale-if-error, stale-while-revalidate
  *   bytes    entity; number: body length; both only with a body
  *   number   plain length, only with a body that is gzip-coded
- *   number   ORIGIN_*, only with HAS_ORIGIN and then not 0; as it says:
- *            bytes: digest of the data; interval: fetched, before requested;
- *            text: the backend's ETag; text: its Last-Modified
+ *   origin   (stored_origin.c), only with HAS_ORIGIN
  *   text     key
  *   number   fields; of them with a date for a value; which one is the
  *            validator ETag, and Last-Modified (from 1; 0: none)
@@ -36,6 +34,7 @@
 #include "lib/field_list.h"
 #include "lib/field_words.h"
 #include "lib/record.h"
+#include "lib/stored_origin.h"
 
 #define HAS_BODY 1u
 #define HAS_VARY 2u
@@ -44,15 +43,6 @@
 #define IS_CODED_HERE 16u
 #define HAS_ORIGIN 32u
 #define HAS_BITS 6
-
-/* What is known of where the response comes from. */
-#define ORIGIN_HAS_DATA 1u
-#define ORIGIN_HAS_FETCHED 2u
-#define ORIGIN_ETAG_IS_OURS 4u
-#define ORIGIN_MODIFIED_IS_OURS 8u
-#define ORIGIN_HAS_ETAG 16u
-#define ORIGIN_HAS_MODIFIED 32u
-#define ORIGIN_ALL 63u
 
 /* No gzip-coded body is shorter (header, an empty block, trailer), and none
  * can inflate to more than so many times its length. */
@@ -80,9 +70,6 @@ static int coding_is_possible(const etg_stored_response *response);
 static apr_uint64_t status_bits(const etg_stored_response *response);
 static void put_numbers(etg_record_writer *writer,
                         const etg_stored_response *response);
-static unsigned origin_bits(const etg_stored_response *response);
-static void put_origin(etg_record_writer *writer,
-                       const etg_stored_response *response);
 static void put_fields(etg_record_writer *writer,
                        const etg_stored_response *response);
 static void put_field(etg_record_writer *writer, const etg_field *field,
@@ -98,11 +85,6 @@ static void read_freshness(etg_record_reader *reader,
                            etg_stored_response *response);
 static void read_entity(etg_record_reader *reader,
                         etg_stored_response *response);
-static void read_origin(etg_record_reader *reader,
-                        etg_stored_response *response);
-static int origin_is_possible(unsigned bits);
-static const char *read_own(etg_record_reader *reader);
-static const char *read_line(etg_record_reader *reader);
 static void read_fields(etg_record_reader *reader, apr_pool_t *p,
                         etg_stored_response *response);
 static const char *read_name(etg_record_reader *reader);
@@ -110,24 +92,6 @@ static const char *read_value(etg_record_reader *reader, field_space *space);
 static const char *read_date(etg_record_reader *reader, field_space *space);
 static const char *validator(const etg_stored_response *response,
                              unsigned index);
-
-const char *etg_stored_backend_etag(const etg_stored_response *stored)
-{
-    return stored->is_etag_ours ? stored->backend_etag : stored->etag;
-}
-
-const char *etg_stored_backend_last_modified(
-    const etg_stored_response *stored)
-{
-    return stored->is_last_modified_ours ? stored->backend_last_modified
-                                         : stored->last_modified;
-}
-
-const char *etg_stored_last_modified_for_conditions(
-    const etg_stored_response *stored)
-{
-    return stored->is_last_modified_ours ? NULL : stored->last_modified;
-}
 
 apr_status_t etg_stored_response_pack(const etg_stored_response *response,
                                       apr_pool_t *p, etg_bytes *record)
@@ -142,7 +106,7 @@ apr_status_t etg_stored_response_pack(const etg_stored_response *response,
                      ETG_STORED_RESPONSE_VERSION,
                      512 + response->key_length, p);
     put_numbers(&writer, response);
-    put_origin(&writer, response);
+    etg_stored_origin_put(&writer, response);
     etg_record_put_text(&writer, response->key, response->key_length);
     put_fields(&writer, response);
     return etg_record_end(&writer, record);
@@ -228,7 +192,7 @@ static apr_uint64_t status_bits(const etg_stored_response *response)
     return (response->has_body ? HAS_BODY : 0) | (has_vary ? HAS_VARY : 0)
            | (response->coding == ETG_CODING_GZIP ? IS_GZIP : 0)
            | (response->is_coded_here ? IS_CODED_HERE : 0)
-           | (origin_bits(response) != 0 ? HAS_ORIGIN : 0);
+           | (etg_stored_origin_is_said(response) ? HAS_ORIGIN : 0);
 }
 
 static void put_numbers(etg_record_writer *writer,
@@ -268,48 +232,6 @@ static void put_numbers(etg_record_writer *writer,
     }
     if (bits & IS_GZIP) {
         etg_record_put_number(writer, response->plain_length);
-    }
-}
-
-static unsigned origin_bits(const etg_stored_response *response)
-{
-    int is_older = response->fetched_at != 0
-                   && response->fetched_at != response->requested_at;
-    int has_etag = response->is_etag_ours && response->backend_etag != NULL;
-    int has_modified = response->is_last_modified_ours
-                       && response->backend_last_modified != NULL;
-
-    return (response->has_data ? ORIGIN_HAS_DATA : 0)
-           | (is_older ? ORIGIN_HAS_FETCHED : 0)
-           | (response->is_etag_ours ? ORIGIN_ETAG_IS_OURS : 0)
-           | (response->is_last_modified_ours ? ORIGIN_MODIFIED_IS_OURS : 0)
-           | (has_etag ? ORIGIN_HAS_ETAG : 0)
-           | (has_modified ? ORIGIN_HAS_MODIFIED : 0);
-}
-
-static void put_origin(etg_record_writer *writer,
-                       const etg_stored_response *response)
-{
-    unsigned bits = origin_bits(response);
-
-    if (bits == 0) {
-        return;
-    }
-    etg_record_put_number(writer, bits);
-    if (bits & ORIGIN_HAS_DATA) {
-        etg_record_put_bytes(writer, response->data, ETG_STORED_DATA_BYTES);
-    }
-    if (bits & ORIGIN_HAS_FETCHED) {
-        etg_record_put_time(writer, response->fetched_at,
-                            response->requested_at);
-    }
-    if (bits & ORIGIN_HAS_ETAG) {
-        etg_record_put_text(writer, response->backend_etag,
-                            strlen(response->backend_etag));
-    }
-    if (bits & ORIGIN_HAS_MODIFIED) {
-        etg_record_put_text(writer, response->backend_last_modified,
-                            strlen(response->backend_last_modified));
     }
 }
 
@@ -414,7 +336,7 @@ static void read_numbers(etg_record_reader *reader,
     response->is_coded_here = (status & IS_CODED_HERE) != 0;
     response->status = (int)(status >> HAS_BITS);
     response->status_line = status & HAS_LINE
-                                ? read_line(reader)
+                                ? etg_record_line(reader)
                                 : etg_status_line_of(response->status);
     if (response->status < 100 || response->status_line == NULL) {
         etg_record_refuse(reader);
@@ -434,7 +356,7 @@ static void read_numbers(etg_record_reader *reader,
     }
     response->fetched_at = response->requested_at;
     if (status & HAS_ORIGIN) {
-        read_origin(reader, response);
+        etg_stored_origin_read(reader, response);
     }
     if (!coding_is_possible(response)) {
         etg_record_refuse(reader);
@@ -467,64 +389,6 @@ static void read_entity(etg_record_reader *reader,
     if (response->coding == ETG_CODING_GZIP) {
         response->plain_length = etg_record_number(reader);
     }
-}
-
-static void read_origin(etg_record_reader *reader,
-                        etg_stored_response *response)
-{
-    unsigned bits = etg_record_count(reader, ORIGIN_ALL);
-    const unsigned char *data;
-
-    if (!origin_is_possible(bits)) {
-        etg_record_refuse(reader);
-    }
-    response->has_data = (bits & ORIGIN_HAS_DATA) != 0;
-    response->is_etag_ours = (bits & ORIGIN_ETAG_IS_OURS) != 0;
-    response->is_last_modified_ours = (bits & ORIGIN_MODIFIED_IS_OURS) != 0;
-    if (response->has_data) {
-        data = etg_record_bytes(reader, ETG_STORED_DATA_BYTES);
-        if (data != NULL) {
-            memcpy(response->data, data, ETG_STORED_DATA_BYTES);
-        }
-    }
-    if (bits & ORIGIN_HAS_FETCHED) {
-        response->fetched_at = etg_record_time(reader,
-                                               response->requested_at);
-    }
-    if (bits & ORIGIN_HAS_ETAG) {
-        response->backend_etag = read_own(reader);
-    }
-    if (bits & ORIGIN_HAS_MODIFIED) {
-        response->backend_last_modified = read_own(reader);
-    }
-}
-
-/* What stands in place of a validator is there only if ours took its place. */
-static int origin_is_possible(unsigned bits)
-{
-    return bits != 0
-           && (!(bits & ORIGIN_HAS_ETAG) || (bits & ORIGIN_ETAG_IS_OURS))
-           && (!(bits & ORIGIN_HAS_MODIFIED)
-               || (bits & ORIGIN_MODIFIED_IS_OURS));
-}
-
-/* A validator that the backend sent. */
-static const char *read_own(etg_record_reader *reader)
-{
-    const char *value = read_line(reader);
-
-    if (value == NULL) {
-        etg_record_refuse(reader);
-    }
-    return value;
-}
-
-static const char *read_line(etg_record_reader *reader)
-{
-    apr_size_t length;
-    const char *line = etg_record_text(reader, &length);
-
-    return etg_record_is_line(line, length) ? line : NULL;
 }
 
 static void read_fields(etg_record_reader *reader, apr_pool_t *p,

@@ -102,10 +102,10 @@ const command_rec etg_freshness_commands[] = {
                   "on machines that share clients"),
     AP_INIT_RAW_ARGS("ETagFreshnessThreads", etg_option_set,
                      ETG_TEXT(etg_freshness_server_conf, threads,
-                              .def_text = "threads=4 queue=256",
+                              .def_text = "threads=4 queue=1024",
                               .check = check_threads),
                      RSRC_CONF, "Threads that look up, per database and "
-                     "process: threads=4 queue=256"),
+                     "process: threads=4 queue=1024"),
     AP_INIT_TAKE1("ETagFreshnessMemory", etg_option_set,
                   ETG_SIZE(etg_freshness_server_conf, memory,
                            .def = 2 * ETG_MIB, .min = 65536,
