@@ -16,8 +16,10 @@
  */
 #include "freshness_lookup.h"
 
+#include <apr_allocator.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
+#include <apr_thread_mutex.h>
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -28,6 +30,7 @@
 #include "lib/workers.h"
 
 #define CHAINS 256              /* a power of two */
+#define BLOCKS_KEPT 1048576     /* bytes that wait for the next one */
 #define KEPT_MAX 4096           /* results that may still be shared */
 #define HANGING "earlier look-ups still hang"
 
@@ -57,6 +60,7 @@ typedef struct lookup {
 struct etg_lookups {
     etg_lookup_settings settings;
     apr_pool_t *pool;           /* its own */
+    apr_allocator_t *blocks;    /* of look-ups: the pool's own */
     pthread_mutex_t lock;
     int is_stopping;
     int is_stopped;
@@ -69,6 +73,7 @@ struct etg_lookups {
 };
 
 static apr_status_t stop_at_last(void *data);
+static apr_status_t keep_blocks(etg_lookups *all);
 static lookup *shareable(etg_lookups *all, const etg_lookup_order *order,
                          unsigned hash);
 static lookup *lookup_make(etg_lookups *all, const etg_lookup_order *order,
@@ -103,7 +108,13 @@ apr_status_t etg_lookups_create(etg_lookups **lookups,
         return APR_ENOMEM;
     }
     rv = etg_job_pool_create(&all->pool, "freshness");
+    if (rv == APR_SUCCESS) {
+        rv = keep_blocks(all);
+    }
     if (rv != APR_SUCCESS) {
+        if (all->pool != NULL) {
+            apr_pool_destroy(all->pool);
+        }
         free(all);
         return rv;
     }
@@ -114,6 +125,23 @@ apr_status_t etg_lookups_create(etg_lookups **lookups,
     apr_pool_pre_cleanup_register(p, all, stop_at_last);
     *lookups = all;
     return APR_SUCCESS;
+}
+
+/* Look-ups take their memory from here and give it back: an allocator of
+ * each one's own would map and unmap it every time. */
+static apr_status_t keep_blocks(etg_lookups *all)
+{
+    apr_thread_mutex_t *mutex;
+    apr_status_t rv = apr_thread_mutex_create(&mutex,
+                                              APR_THREAD_MUTEX_DEFAULT,
+                                              all->pool);
+
+    if (rv == APR_SUCCESS) {
+        all->blocks = apr_pool_allocator_get(all->pool);
+        apr_allocator_mutex_set(all->blocks, mutex);
+        apr_allocator_max_free_set(all->blocks, BLOCKS_KEPT);
+    }
+    return rv;
 }
 
 void etg_lookup_ask(etg_lookups *all, const etg_lookup_order *order,
@@ -268,9 +296,10 @@ static lookup *lookup_make(etg_lookups *all, const etg_lookup_order *order,
     apr_pool_t *p;
     lookup *made;
 
-    if (etg_job_pool_create(&p, "look-up") != APR_SUCCESS) {
+    if (apr_pool_create_unmanaged_ex(&p, NULL, all->blocks) != APR_SUCCESS) {
         return NULL;
     }
+    apr_pool_tag(p, "look-up");
     made = calloc(1, sizeof(*made) + order->key.length);
     if (made == NULL || etg_steady_condition_init(&made->done)
                         != APR_SUCCESS) {
