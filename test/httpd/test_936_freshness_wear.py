@@ -45,6 +45,7 @@ def kilobytes(pid):
                     if line.startswith("VmRSS"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite3", "pgsql"])
 def test_many_look_ups_leave_nothing_behind(make_httpd, backend,
                                             make_database, kind, path):
@@ -52,6 +53,7 @@ def test_many_look_ups_leave_nothing_behind(make_httpd, backend,
     database = make_database(kind)
     database.products(40)
     httpd = make_httpd(database.conf + CONFIG, cache=False)
+    httpd.log.claim("AH00161")      # prefork's one child is all there are
     backend.on(path, answer(200, {}, "page"))
     (child,) = [pid for pid in httpd.children()
                 if "cgi" not in open("/proc/%d/cmdline" % pid).read()][-1:]
