@@ -295,7 +295,7 @@ def test_a_stop_while_it_does_not_answer(start, make_database, kind):
     lock = database.lock() if kind == "sqlite3" else Frozen(database)
     with lock:
         route.falls_back(2)
-        route.httpd.claim_cut_requests()
+        route.httpd.claim_end()
         children = route.httpd.children()
         route.httpd.process.send_signal(signal.SIGTERM)
         poll(lambda: route.httpd.process.poll() is not None, "the end", 15)

@@ -327,14 +327,7 @@ class Httpd:
             alive.remove(self)
         if self.process is None:
             return
-        # mpm_event, when a connection goes idle just as its child ends
-        self.log.claim("AH03093")
-        # and the main thread of its children, which at the end closes the
-        # sockets of workers that may be gone (apr_os_sock_get in a core)
-        if os.environ.get("MPM", "event") == "event":
-            self.log.claim_from_now(
-                r"AH0005[12]: child pid \d+ exit signal Segmentation fault")
-        self.claim_cut_requests()
+        self.claim_end()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -343,6 +336,17 @@ class Httpd:
                 pass
         self.sweep()
         self.process = None
+
+    def claim_end(self):
+        """What httpd may say while it stops."""
+        # mpm_event, when a connection goes idle just as its child ends
+        self.log.claim("AH03093")
+        # and the main thread of its children, which at the end closes the
+        # sockets of workers that may be gone (apr_os_sock_get in a core)
+        if os.environ.get("MPM", "event") == "event":
+            self.log.claim_from_now(
+                r"AH0005[12]: child pid \d+ exit signal Segmentation fault")
+        self.claim_cut_requests()
 
     def claim_cut_requests(self):
         """Internal requests under way when a child ends are cut; mod_proxy
