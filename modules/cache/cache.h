@@ -214,9 +214,6 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
                          apr_bucket_brigade *bb);
 /* On a 304 to tags that were mapped back: names the one the client holds. */
 void etg_cache_say_held_tag(const etg_cache_context *ctx, request_rec *r);
-/* Turns r into the 304 or 412 (`status`) for a stored or just received
- * response: no body, nor the fields that speak of one. */
-void etg_cache_make_bodiless(request_rec *r, int status);
 
 /* ---- cache_fetch.c: asking the backend ---- */
 

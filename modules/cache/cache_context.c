@@ -18,7 +18,6 @@
 
 static void fill_policy(etg_cache_context *ctx);
 static int may_refresh_behind(const etg_cache_context *ctx);
-static const char *scheme_of(request_rec *r);
 static const char *host_of(request_rec *r);
 static apr_status_t leave(void *context);
 
@@ -63,7 +62,7 @@ void etg_cache_key_of(const etg_cache_context *ctx, const char *target,
 {
     request_rec *r = ctx->first;
 
-    etg_cache_key_make(key, scheme_of(r), host_of(r), target,
+    etg_cache_key_make(key, etg_key_scheme_of(r), host_of(r), target,
                        ctx->request.fields, &ctx->server->key_rules,
                        ctx->pool);
 }
@@ -83,7 +82,7 @@ void etg_cache_collapse_key_make(etg_cache_context *ctx)
 void etg_cache_origin_of(const etg_cache_context *ctx, const char **scheme,
                          const char **host)
 {
-    *scheme = scheme_of(ctx->first);
+    *scheme = etg_key_scheme_of(ctx->first);
     *host = host_of(ctx->first);
 }
 
@@ -126,22 +125,6 @@ static int may_refresh_behind(const etg_cache_context *ctx)
         && !ctx->observe
         && !((ctx->request.privacy & ETG_PRIVATE_OTHER)
              && etg_request_has_certificate(ctx->first));
-}
-
-/* Two virtual hosts that share a store may answer the same Host differently
- * (by port or address), and a client may send any port in Host: the virtual
- * host's own name and port are part of the scheme's place in the key. */
-static const char *scheme_of(request_rec *r)
-{
-    const char *scheme = ap_http_scheme(r);
-    const server_rec *s = r->server;
-
-    if (!s->is_virtual) {
-        return scheme;
-    }
-    return apr_psprintf(r->pool, "%s!%s:%u", scheme,
-                        s->server_hostname ? s->server_hostname : "",
-                        s->addrs ? (unsigned)s->addrs->host_port : 0u);
 }
 
 static const char *host_of(request_rec *r)

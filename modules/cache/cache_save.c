@@ -24,6 +24,7 @@
 #include "modules/cache/cache_compress.h"
 #include "modules/cache/cache_data.h"
 #include "modules/cache/cache_raw_expires.h"
+#include "modules/glue/bodiless.h"
 #include "modules/glue/request_view.h"
 
 static apr_status_t save_filter(ap_filter_t *f, apr_bucket_brigade *bb);
@@ -419,9 +420,8 @@ static void decide_conditions(etg_cache_context *ctx, request_rec *r,
         apr_table_unset(r->err_headers_out, "ETag");
         apr_table_setn(r->headers_out, "ETag", held);
     }
-    etg_cache_make_bodiless(
-        r, condition == ETG_PRECONDITION_FAILED
-           ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
+    etg_bodiless_make(r, condition == ETG_PRECONDITION_FAILED
+                         ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
 }
 
 /* What a date may be held against: the backend's own Last-Modified, or else

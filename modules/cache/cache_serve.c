@@ -16,6 +16,7 @@
 #include "lib/http_date.h"
 #include "lib/precondition.h"
 #include "modules/cache/cache_inflate.h"
+#include "modules/glue/bodiless.h"
 
 static void choose_form(etg_cache_context *ctx, request_rec *r,
                         const etg_stored_response *stored);
@@ -86,7 +87,7 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
     }
     set_fields(ctx, r, stored);
     if (condition == ETG_PRECONDITION_NOT_MODIFIED) {
-        etg_cache_make_bodiless(r, HTTP_NOT_MODIFIED);
+        etg_bodiless_make(r, HTTP_NOT_MODIFIED);
     }
     else if (stored->has_body || stored->status == HTTP_OK) {
         ap_set_content_length(r, ctx->shown.length);
@@ -307,24 +308,6 @@ void etg_cache_say_held_tag(const etg_cache_context *ctx, request_rec *r)
                                   r->request_time, r->pool, &held);
     if (held != NULL) {
         apr_table_setn(r->headers_out, "ETag", held);
-    }
-}
-
-void etg_cache_make_bodiless(request_rec *r, int status)
-{
-    static const char *const of_the_body[] = {
-        "Content-Encoding", "Content-Language", "Content-Length",
-        "Content-Range", "Content-Type", NULL
-    };
-
-    for (int i = 0; of_the_body[i] != NULL; i++) {
-        apr_table_unset(r->headers_out, of_the_body[i]);
-    }
-    r->content_type = NULL;
-    r->status = status;
-    r->status_line = NULL;
-    if (status != HTTP_NOT_MODIFIED) {
-        ap_set_content_length(r, 0);
     }
 }
 

@@ -7,12 +7,12 @@
 
 #include "lib/field_words.h"
 #include "lib/precondition.h"
+#include "modules/glue/bodiless.h"
 
 static void set_fields(request_rec *r, const etg_seen_response *seen);
 static void set_field(request_rec *r, const char *name, const char *value);
 static void drop_content_filters(request_rec *r);
 static const char *field_of(const request_rec *r, const char *name);
-static void make_bodiless(request_rec *r, int status);
 
 int etg_freshness_answer(etg_freshness_context *ctx, request_rec *r)
 {
@@ -52,8 +52,8 @@ int etg_freshness_decide_conditions(etg_freshness_context *ctx,
     if (condition == ETG_PRECONDITION_PASS) {
         return 0;
     }
-    make_bodiless(r, condition == ETG_PRECONDITION_FAILED
-                     ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
+    etg_bodiless_make(r, condition == ETG_PRECONDITION_FAILED
+                         ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
     return 1;
 }
 
@@ -107,25 +107,4 @@ static const char *field_of(const request_rec *r, const char *name)
     const char *value = apr_table_get(r->headers_out, name);
 
     return value != NULL ? value : apr_table_get(r->err_headers_out, name);
-}
-
-static void make_bodiless(request_rec *r, int status)
-{
-    static const char *const of_the_body[] = {
-        "Content-Encoding", "Content-Language", "Content-Length",
-        "Content-Range", "Content-Type", "Transfer-Encoding", NULL
-    };
-
-    for (int i = 0; of_the_body[i] != NULL; i++) {
-        apr_table_unset(r->headers_out, of_the_body[i]);
-        apr_table_unset(r->err_headers_out, of_the_body[i]);
-    }
-    r->content_type = NULL;
-    r->content_encoding = NULL;
-    r->content_languages = NULL;
-    r->status = status;
-    r->status_line = NULL;
-    if (status != HTTP_NOT_MODIFIED) {
-        ap_set_content_length(r, 0);
-    }
 }

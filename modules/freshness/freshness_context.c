@@ -6,7 +6,6 @@
 
 static etg_freshness_context *make(request_rec *first,
                                    const etg_freshness_dir_conf *dir);
-static const char *scheme_of(request_rec *r);
 
 /* An ErrorDocument's request_rec has its status from the start. */
 etg_freshness_context *etg_freshness_context_of(request_rec *r)
@@ -46,7 +45,7 @@ static etg_freshness_context *make(request_rec *first,
     ctx->vary_rules.ignored_cookies = dir->ignored_cookies;
     etg_request_view_of(&ctx->request, first, ctx->server->private_headers,
                         dir->ignored_cookies);
-    etg_cache_key_make(&ctx->url, scheme_of(first), host,
+    etg_cache_key_make(&ctx->url, etg_key_scheme_of(first), host,
                        first->unparsed_uri, first->headers_in, NULL,
                        ctx->pool);
     for (int i = 0; i < dir->lines->nelts; i++) {
@@ -62,15 +61,4 @@ static etg_freshness_context *make(request_rec *first,
     }
     ap_set_module_config(first->request_config, &etag_freshness_module, ctx);
     return ctx;
-}
-
-/* The virtual host is part of what identifies a resource: two of them may
- * answer the same Host differently. */
-static const char *scheme_of(request_rec *r)
-{
-    const server_rec *s = r->server;
-
-    return apr_psprintf(r->pool, "%s!%s:%u", ap_http_scheme(r),
-                        s->server_hostname ? s->server_hostname : "",
-                        s->addrs ? (unsigned)s->addrs->host_port : 0u);
 }

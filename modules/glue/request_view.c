@@ -27,6 +27,19 @@ request_rec *etg_first_request(request_rec *r)
     return r;
 }
 
+const char *etg_key_scheme_of(request_rec *r)
+{
+    const char *scheme = ap_http_scheme(r);
+    const server_rec *s = r->server;
+
+    if (!s->is_virtual) {
+        return scheme;
+    }
+    return apr_psprintf(r->pool, "%s!%s:%u", scheme,
+                        s->server_hostname ? s->server_hostname : "",
+                        s->addrs ? (unsigned)s->addrs->host_port : 0u);
+}
+
 void etg_request_view_of(etg_request_view *view, request_rec *r,
                          const apr_array_header_t *private_fields,
                          const apr_array_header_t *ignored_cookies)
