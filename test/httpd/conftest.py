@@ -7,6 +7,8 @@ httpd and one backend among its tests:
     CONFIG    directives; @BACKEND@ is the backend's host:port
     MODULES   further modules of httpd to load
     TLS       directives for a host on the TLS port, if wanted
+    PRODUCTS  how many products there are in a database that CONFIG is to
+              have: `shop`, made anew for each test
 
 Each test takes its own `path`, so that tests do not see each other's entries.
 A test that needs an httpd of its own calls `make_httpd(config)`, and one that
@@ -82,7 +84,12 @@ def backend():
 @pytest.fixture(scope="module")
 def httpd(request, backend):
     module = request.module
-    server = build(module.__name__, backend, module.CONFIG,
+    config = module.CONFIG
+    if hasattr(module, "PRODUCTS"):
+        shop = request.getfixturevalue("shop")
+        shop.products(module.PRODUCTS)
+        config = shop.conf + config
+    server = build(module.__name__, backend, config,
                    getattr(module, "MODULES", ()),
                    getattr(module, "TLS", None))
     if hasattr(module, "prepare"):
@@ -90,6 +97,19 @@ def httpd(request, backend):
     server.start()
     yield server
     finish(server)
+
+
+@pytest.fixture(scope="module")
+def shop():
+    database = open_database("sqlite3-wal")
+    yield database
+    database.close()
+
+
+@pytest.fixture(autouse=True)
+def restock(request):
+    if hasattr(request.module, "PRODUCTS"):
+        request.getfixturevalue("shop").products(request.module.PRODUCTS)
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ import time
 
 import pytest
 
-from conftest import PROXY, build, finish
+from conftest import PROXY
 from harness.backend import Counter, answer, http_date
 from harness.crowd import Crowd
-from harness.database import from_line, open_database, render
+from harness.database import from_line, names_on, render
 from harness.net import poll
+from harness.steps import held_by_its_data
 
+PRODUCTS = 30
 PER = 10
 CONFIG = PROXY + """
 ETagCache On
@@ -43,44 +45,9 @@ WRITES = pytest.mark.parametrize("write", [
     lambda shop: shop.delete(3)], ids=["update", "insert", "delete"])
 
 
-@pytest.fixture(scope="module")
-def shop():
-    database = open_database("sqlite3-wal")
-    yield database
-    database.close()
-
-
-@pytest.fixture(scope="module")
-def httpd(backend, shop):
-    shop.products(30)
-    server = build("freshness-with-cache", backend, shop.conf + CONFIG)
-    server.start()
-    yield server
-    finish(server)
-
-
-@pytest.fixture(autouse=True)
-def anew(httpd, shop):
-    shop.products(30)
-
-
 @pytest.fixture
 def asked(path):
     return "/asked" + path
-
-
-def names(response):
-    return [row[1] for row in json.loads(response.body)["products"]]
-
-
-def keep(httpd, target, headers=()):
-    """Asks until a validated hit says that the page is stored."""
-    return poll(lambda: is_held(httpd.get(target, headers)),
-                "a validated hit on %s" % target, 10)
-
-
-def is_held(response):
-    return response if response.cache.get("detail") == "data" else None
 
 
 def seconds(response, name):
@@ -93,7 +60,7 @@ def test_a_page_is_stored_and_stays_a_hit(httpd, backend, shop, asked):
     first = httpd.get(asked)
     assert first.cache["fwd"] == "uri-miss" and first.cache["stored"]
     assert first.get("Cache-Control") == "public, no-cache"
-    keep(httpd, asked)
+    held_by_its_data(httpd, asked)
     before = backend.hits(asked)
     for _ in range(5):
         again = httpd.get(asked)
@@ -107,21 +74,21 @@ def test_a_page_is_stored_and_stays_a_hit(httpd, backend, shop, asked):
 def test_a_page_is_new_at_once_when_its_data_has_moved(
         httpd, backend, shop, asked, write):
     backend.on(asked, render(shop, per=PER))
-    old = keep(httpd, asked)
+    old = held_by_its_data(httpd, asked)
     write(shop)
     new = httpd.get(asked)
     assert new.cache["fwd"] == "stale", new
     assert new.cache["detail"] == "data-changed"
     assert json.loads(new.body) == shop.page(1, PER)
     assert new.get("ETag") not in (None, old.get("ETag"))
-    assert keep(httpd, asked).body == new.body
+    assert held_by_its_data(httpd, asked).body == new.body
     assert backend.hits(asked) == 2
 
 
 def test_other_pages_stay(httpd, backend, shop, asked):
     backend.on(asked, render(shop, per=PER))
-    keep(httpd, asked + "?page=1")
-    keep(httpd, asked + "?page=2")
+    held_by_its_data(httpd, asked + "?page=1")
+    held_by_its_data(httpd, asked + "?page=2")
     shop.update(3, "another")
     assert not httpd.get(asked + "?page=1").hit
     second = httpd.get(asked + "?page=2")
@@ -132,7 +99,7 @@ def test_a_row_moves_every_page_that_shows_how_many_there_are(
         httpd, backend, shop, asked):
     backend.on(asked, render(shop, per=PER))
     for page in (1, 2, 3):
-        keep(httpd, "%s?page=%d" % (asked, page))
+        held_by_its_data(httpd, "%s?page=%d" % (asked, page))
     shop.insert()
     for page in (1, 2, 3):
         new = httpd.get("%s?page=%d" % (asked, page))
@@ -142,16 +109,16 @@ def test_a_row_moves_every_page_that_shows_how_many_there_are(
 
 def test_a_lifetime_ends_when_the_data_moves(httpd, backend, shop, path):
     backend.on(path, render(shop, LONG, per=PER))
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
     shop.update(1, "another")
     new = httpd.get(path)
-    assert new.cache["fwd"] == "stale" and names(new)[0] == "another"
+    assert new.cache["fwd"] == "stale" and names_on(new)[0] == "another"
 
 
 def test_a_lifetime_goes_on_while_the_data_stays(httpd, backend, shop, path):
     backend.on(path, render(shop, OLD, per=PER))
     first = httpd.get(path)
-    hit = keep(httpd, path)
+    hit = held_by_its_data(httpd, path)
     assert hit.body == first.body and hit.age == 0
     assert hit.cache["ttl"] == 60
     assert backend.hits(path) == 1
@@ -161,13 +128,13 @@ def test_after_its_trust_a_page_is_fetched_in_full(httpd, backend, shop,
                                                    path):
     path = "/trust" + path
     backend.on(path, render(shop, {"ETag": '"b1"'}, per=PER))
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
     before = backend.hits(path)
     poll(lambda: httpd.get(path) and backend.hits(path) > before,
          "the end of the trust")
     assert "If-None-Match" not in backend.requests(path)[-1]
     assert "If-Modified-Since" not in backend.requests(path)[-1]
-    again = keep(httpd, path)          # from then on it is trusted again
+    again = held_by_its_data(httpd, path)     # it is trusted again
     assert again.hit
 
 
@@ -176,8 +143,8 @@ def test_while_the_data_is_unknown_lifetimes_decide(httpd, backend, shop,
     fresh, stale = path + "-fresh", path + "-stale"
     backend.on(fresh, render(shop, LONG, per=PER))
     backend.on(stale, render(shop, dict(OLD, ETag='"b1"'), per=PER))
-    body = keep(httpd, fresh).body
-    keep(httpd, stale)
+    body = held_by_its_data(httpd, fresh).body
+    held_by_its_data(httpd, stale)
     shop.execute("DROP TABLE products")
     httpd.log.claim("ETG018")
     backend.on(fresh, answer(200, LONG, b"not asked for"))
@@ -200,8 +167,8 @@ def test_what_was_stored_without_its_data_is_not_believed(
     backend.on(path, render(shop, LONG, per=PER))
     new = httpd.get(path)
     assert new.cache["detail"] == "data-unknown", new
-    assert len(names(new)) == PER
-    assert keep(httpd, path).body == new.body
+    assert len(names_on(new)) == PER
+    assert held_by_its_data(httpd, path).body == new.body
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
@@ -210,8 +177,8 @@ def test_a_client_that_holds_the_page_is_told_304(httpd, backend, shop, asked,
     backend.on(asked, render(shop, per=PER,
                              more=lambda: {"filling": "x" * 2000}))
     accept = {"Accept-Encoding": coding}
-    keep(httpd, asked)
-    held = keep(httpd, asked, accept)
+    held_by_its_data(httpd, asked)
+    held = held_by_its_data(httpd, asked, accept)
     assert held.get("Content-Encoding") == (
         "gzip" if coding == "gzip" else None)
     ask = dict(accept, **{"If-None-Match": held.get("ETag")})
@@ -228,7 +195,7 @@ def test_a_client_that_holds_the_page_is_told_304(httpd, backend, shop, asked,
 def test_the_backends_own_tag_stays_and_asks_it(httpd, backend, shop, path):
     path = "/own" + path
     backend.on(path, render(shop, {"ETag": '"b1"'}, per=PER))
-    first = keep(httpd, path)
+    first = held_by_its_data(httpd, path)
     assert first.get("ETag") == '"b1"'
     shop.update(25)                    # not on the page, as it happens
     shop.update(3)
@@ -239,14 +206,14 @@ def test_the_backends_own_tag_stays_and_asks_it(httpd, backend, shop, path):
     assert same.cache["detail"] == "data-changed"
     assert same.cache["fwd-status"] == 304
     # It is of the data as it is now, and known to be.
-    assert keep(httpd, path).body == first.body
+    assert held_by_its_data(httpd, path).body == first.body
     assert backend.hits(path) == 1
 
 
 def test_our_tag_goes_out_and_the_backends_own_asks_it(httpd, backend, shop,
                                                        asked):
     backend.on(asked, render(shop, {"ETag": '"b1"'}, per=PER))
-    first = keep(httpd, asked)
+    first = held_by_its_data(httpd, asked)
     ours = first.get("ETag")
     assert ours.startswith('W/"') and "b1" not in ours
     shop.update(3)
@@ -254,7 +221,7 @@ def test_our_tag_goes_out_and_the_backends_own_asks_it(httpd, backend, shop,
     same = httpd.get(asked, {"If-None-Match": ours})
     assert backend.requests(asked)[-1].get("If-None-Match") == '"b1"'
     assert same.status == 304 and same.get("ETag") == ours
-    again = keep(httpd, asked)
+    again = held_by_its_data(httpd, asked)
     assert again.get("ETag") == ours and again.body == first.body
 
 
@@ -264,7 +231,7 @@ def test_a_date_of_the_backends_does_not_prove_that_nothing_moved(
     path = "/mine" + path
     fields = dict(LONG, **{"Last-Modified": http_date(time.time() - 3600)})
     backend.on(path, render(shop, fields, per=PER))
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
     shop.delete(3)
     httpd.get(path)
     assert "If-Modified-Since" not in backend.requests(path)[-1]
@@ -273,7 +240,7 @@ def test_a_date_of_the_backends_does_not_prove_that_nothing_moved(
 def test_data_that_moves_while_the_backend_says_304_is_not_the_pages(
         httpd, backend, shop, asked):
     backend.on(asked, render(shop, {"ETag": '"b1"'}, per=PER))
-    keep(httpd, asked)
+    held_by_its_data(httpd, asked)
     shop.insert(0, "comes")
 
     def goes(exchange):
@@ -285,13 +252,13 @@ def test_data_that_moves_while_the_backend_says_304_is_not_the_pages(
     backend.on(asked, render(shop, {"ETag": '"b2"'}, per=PER))
     new = httpd.get(asked)
     assert new.cache["detail"] == "data-changed"
-    assert names(new)[0] == "another"
+    assert names_on(new)[0] == "another"
 
 
 def test_dates_of_ours_answer_no_question(httpd, backend, shop, asked):
     """Last-Modified stays when a row goes, and Date within its second."""
     backend.on(asked, render(shop, per=PER))
-    held = keep(httpd, asked)
+    held = held_by_its_data(httpd, asked)
     date = held.get("Last-Modified")
     assert date is not None
     for since in (date, held.get("Date"), http_date()):
@@ -310,14 +277,14 @@ def test_dates_of_ours_answer_no_question(httpd, backend, shop, asked):
 def test_a_part_is_still_given_of_what_has_not_moved(httpd, backend, shop,
                                                      asked):
     backend.on(asked, render(shop, per=PER))
-    held = keep(httpd, asked)
+    held = held_by_its_data(httpd, asked)
     part = httpd.get(asked, {"Range": "bytes=0-3"})
     assert part.status == 206 and part.body == held.body[:4] and part.hit
 
 
 def test_a_HEAD_is_answered_for_the_data(httpd, backend, shop, asked):
     backend.on(asked, render(shop, per=PER))
-    held = keep(httpd, asked)
+    held = held_by_its_data(httpd, asked)
     head = httpd.head(asked)
     assert head.hit and head.get("ETag") == held.get("ETag")
     assert backend.hits(asked) == 1
@@ -325,7 +292,7 @@ def test_a_HEAD_is_answered_for_the_data(httpd, backend, shop, asked):
     head = httpd.head(asked)
     assert not head.hit and head.get("ETag") != held.get("ETag")
     assert backend.requests(asked)[-1].method == "HEAD"
-    assert names(httpd.get(asked))[0] == "another"
+    assert names_on(httpd.get(asked))[0] == "another"
 
 
 def test_times_say_that_it_was_validated_now(httpd, backend, shop, path):
@@ -334,7 +301,7 @@ def test_times_say_that_it_was_validated_now(httpd, backend, shop, path):
                                    "Expires": http_date(made + 600)},
                             per=PER))
     assert seconds(httpd.get(path), "Date") == int(made)
-    hit = keep(httpd, path)
+    hit = held_by_its_data(httpd, path)
     assert hit.age == 0
     assert abs(seconds(hit, "Date") - time.time()) < 60
     assert seconds(hit, "Expires") - seconds(hit, "Date") == 600
@@ -345,19 +312,19 @@ def test_times_say_that_it_was_validated_now(httpd, backend, shop, path):
 
 def test_an_Expires_in_the_past_stays_there(httpd, backend, shop, path):
     backend.on(path, render(shop, {"Expires": "0"}, per=PER))
-    assert keep(httpd, path).get("Expires") in (
+    assert held_by_its_data(httpd, path).get("Expires") in (
         "0", "Thu, 01 Jan 1970 00:00:00 GMT")
 
 
 def test_a_burst_after_a_change_costs_two_fetches_at_most(
         httpd, backend, shop, asked):
     backend.on(asked, render(shop, per=PER, after=0.2))
-    keep(httpd, asked)
+    held_by_its_data(httpd, asked)
     before = backend.hits(asked)
     shop.update(1, "another")
     with Crowd(httpd, 50) as crowd:
         for response in crowd.ask(asked).answers():
-            assert names(response)[0] == "another"
+            assert names_on(response)[0] == "another"
     assert backend.hits(asked) - before <= 2
 
 
@@ -387,15 +354,15 @@ def test_a_row_that_comes_and_goes_leaves_no_page_with_it(
         if exchange.number == 1:
             shop.insert(0, "for a moment")
     backend.on(asked, render(shop, per=PER, before=comes))
-    assert names(httpd.get(asked))[0] == "for a moment"
+    assert names_on(httpd.get(asked))[0] == "for a moment"
     shop.delete(0)
-    assert "for a moment" not in names(httpd.get(asked))
-    assert "for a moment" not in names(keep(httpd, asked))
+    assert "for a moment" not in names_on(httpd.get(asked))
+    assert "for a moment" not in names_on(held_by_its_data(httpd, asked))
 
 
 def test_the_access_log_says_valid(httpd, backend, shop, asked):
     backend.on(asked, render(shop, per=PER))
-    keep(httpd, asked)
+    held_by_its_data(httpd, asked)
     log = httpd.root / "access.log"
     poll(lambda: [line for line in log.read_text().splitlines()
                   if asked in line and line.endswith('"valid"')],

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages whose data has moved beside what goes on behind clients: stale-while-
 revalidate, patience, refreshing ahead."""
-import json
-
 import pytest
 
-from conftest import PROXY, build, finish
+from conftest import PROXY
 from harness.backend import answer
 from harness.behind import ends, wait_for_ends
-from harness.database import from_line, open_database, render
+from harness.database import from_line, names_on, render
 from harness.httpd import mpm
 from harness.net import poll
-from harness.steps import settle
+from harness.steps import held_by_its_data, keep_if_unmoved, settle
 
 pytestmark = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
 
+PRODUCTS = 30
 PER = 10
 CONFIG = PROXY + """
 ETagCache On
@@ -44,50 +43,16 @@ def old(control):
     return {"Cache-Control": control, "Age": "120"}
 
 
-@pytest.fixture(scope="module")
-def shop():
-    database = open_database("sqlite3-wal")
-    yield database
-    database.close()
-
-
-@pytest.fixture(scope="module")
-def httpd(backend, shop):
-    shop.products(30)
-    server = build("freshness-stale", backend, shop.conf + CONFIG)
-    server.start()
-    yield server
-    finish(server)
-
-
-@pytest.fixture(autouse=True)
-def anew(shop):
-    shop.products(30)
-
-
-def names(response):
-    return [row[1] for row in json.loads(response.body)["products"]]
-
-
-def keep(httpd, target, headers=()):
-    return poll(lambda: is_held(httpd.get(target, headers)),
-                "a validated hit on %s" % target, 10)
-
-
-def is_held(response):
-    return response if response.cache.get("detail") == "data" else None
-
-
 def test_a_window_for_stale_pages_is_not_for_moved_ones(httpd, backend, shop,
                                                         path):
     backend.on(path, render(shop, old("max-age=60, "
                                       "stale-while-revalidate=600"), per=PER))
-    held = keep(httpd, path)
+    held = held_by_its_data(httpd, path)
     assert "refresh" not in held.cache
     shop.update(1, "another")
     new = httpd.get(path)
     assert not new.hit and new.cache["detail"] == "data-changed"
-    assert names(new)[0] == "another"
+    assert names_on(new)[0] == "another"
     assert ends(httpd, path) == []
 
 
@@ -95,7 +60,7 @@ def test_while_the_data_is_unknown_the_window_holds(httpd, backend, shop,
                                                     path):
     backend.on(path, render(shop, old("max-age=60, "
                                       "stale-while-revalidate=600"), per=PER))
-    body = keep(httpd, path).body
+    body = held_by_its_data(httpd, path).body
     shop.execute("DROP TABLE products")
     httpd.log.claim("ETG018")
     backend.on(path, answer(200, {"Cache-Control": "max-age=60"}, b"new"))
@@ -111,20 +76,20 @@ def test_what_is_fetched_behind_a_client_after_its_trust_is_fetched_in_full(
     path = "/trust" + path
     fields = dict(old("max-age=60, stale-while-revalidate=600"), ETag='"b"')
     backend.on(path, render(shop, fields, per=PER))
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
     poll(lambda: httpd.get(path) and ends(httpd, path), "a refresh")
     assert "If-None-Match" not in backend.requests(path)[-1]
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
 
 
 def test_no_patience_with_moved_data(httpd, backend, shop, path):
     path = "/patient" + path
     backend.on(path, render(shop, old("max-age=60"), per=PER))
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
     shop.update(1, "another")
     backend.on(path, render(shop, old("max-age=60"), per=PER, before=0.5))
     new = httpd.get(path)
-    assert names(new)[0] == "another"
+    assert names_on(new)[0] == "another"
     assert new.cache["detail"] == "data-changed"
 
 
@@ -133,9 +98,9 @@ def test_what_was_held_against_its_data_needs_no_refresh_ahead(
     path = "/ahead" + path
     backend.on(path, render(shop, {"Cache-Control": "max-age=60",
                                    "Age": "59"}, per=PER))
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
     for _ in range(20):
-        assert is_held(httpd.get(path))
+        assert keep_if_unmoved(httpd.get(path))
     with httpd.connect() as connection:
         settle(httpd, backend, connection, "/no-source" + path)
     assert ends(httpd, path) == [] and backend.hits(path) == 1

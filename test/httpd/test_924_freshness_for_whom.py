@@ -2,18 +2,18 @@
 """Whose pages and whose data: private requests, virtual hosts, machines that
 share a store, redirects inside; and what counts more than the data."""
 import base64
-import json
 
 import pytest
 
-from conftest import PROXY, build, finish
+from conftest import PROXY
 from harness.backend import answer, in_turn, validating
-from harness.database import from_line, open_database, render
+from harness.database import from_line, names_on, render
 from harness.machines import STORES, Machines
 from harness.memcached import Cluster
 from harness.net import poll
-from harness.steps import settle
+from harness.steps import held_by_its_data, keep_if_unmoved, settle
 
+PRODUCTS = 30
 PER = 10
 FRESHNESS = """
     ETagFreshness On
@@ -48,45 +48,11 @@ def old(control="max-age=60"):
     return {"Cache-Control": control, "Age": "120"}
 
 
-@pytest.fixture(scope="module")
-def shop():
-    database = open_database("sqlite3-wal")
-    yield database
-    database.close()
-
-
-@pytest.fixture(scope="module")
-def httpd(backend, shop):
-    shop.products(30)
-    server = build("freshness-for-whom", backend, shop.conf + CONFIG)
-    server.start()
-    yield server
-    finish(server)
-
-
-@pytest.fixture(autouse=True)
-def anew(shop):
-    shop.products(30)
-
-
-def names(response):
-    return [row[1] for row in json.loads(response.body)["products"]]
-
-
-def keep(httpd, target, headers=()):
-    return poll(lambda: is_held(httpd.get(target, headers)),
-                "a validated hit on %s" % target, 10)
-
-
-def is_held(response):
-    return response if response.cache.get("detail") == "data" else None
-
-
 def test_a_backend_that_fails_is_stood_in_for_with_moved_data(
         httpd, backend, shop, path):
     backend.on(path, render(shop, old("max-age=60, stale-if-error=600"),
                             per=PER))
-    held = keep(httpd, path)
+    held = held_by_its_data(httpd, path)
     shop.update(1, "another")
     backend.on(path, answer(503, {}, b"down"))
     stale = httpd.get(path)
@@ -94,14 +60,14 @@ def test_a_backend_that_fails_is_stood_in_for_with_moved_data(
     assert stale.cache["detail"] == "stale-if-error"
     assert stale.age >= 120            # it is what it is
     backend.on(path, render(shop, old(), per=PER))
-    assert names(httpd.get(path))[0] == "another"
+    assert names_on(httpd.get(path))[0] == "another"
 
 
 def test_no_cache_is_never_stale_though_the_backend_fails(httpd, backend,
                                                           shop, path):
     path = "/asked" + path
     backend.on(path, render(shop, per=PER))
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
     shop.update(1, "another")
     backend.on(path, answer(503, {}, b"down"))
     assert httpd.get(path).status == 503
@@ -118,17 +84,17 @@ def test_private_requests_get_what_they_may_have(httpd, backend, shop, path,
     """The route's no-cache is no permission; the backend's public is."""
     path = "/asked" + path
     backend.on(path, render(shop, per=PER))
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
     for _ in range(3):
         assert not httpd.get(path, private).hit
     assert httpd.get(path).hit
     public = path + "-public"
     backend.on(public, render(shop, {"Cache-Control": "public, max-age=60"},
                               per=PER))
-    keep(httpd, public)
-    assert is_held(httpd.get(public, private))
+    held_by_its_data(httpd, public)
+    assert keep_if_unmoved(httpd.get(public, private))
     shop.update(1, "another")
-    assert names(httpd.get(public, private))[0] == "another"
+    assert names_on(httpd.get(public, private))[0] == "another"
 
 
 def test_a_tag_that_a_private_request_got_is_nobody_elses(httpd, backend,
@@ -145,20 +111,20 @@ def test_a_tag_that_a_private_request_got_is_nobody_elses(httpd, backend,
 def test_a_304_of_another_tag_is_asked_again(httpd, backend, shop, path):
     path = "/asked" + path
     backend.on(path, render(shop, {"ETag": '"b1"'}, per=PER))
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
     shop.update(1, "another")
     backend.on(path, in_turn(answer(304, {"ETag": '"b9"'}),
                              render(shop, {"ETag": '"b9"'}, per=PER)))
-    assert names(httpd.get(path))[0] == "another"
+    assert names_on(httpd.get(path))[0] == "another"
     assert "If-None-Match" not in backend.requests(path)[-1]
-    assert names(keep(httpd, path))[0] == "another"
+    assert names_on(held_by_its_data(httpd, path))[0] == "another"
     assert backend.hits(path) == 2
 
 
 def test_a_purge_counts_more_than_the_data(httpd, backend, shop, path):
     path = "/asked" + path
     backend.on(path, render(shop, per=PER))
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
     before = backend.hits(path)
     assert httpd.request("PURGE", path).status == 200
     assert not httpd.get(path).hit
@@ -169,7 +135,7 @@ def test_a_write_through_the_cache_counts_more_than_the_data(
         httpd, backend, shop, path):
     path = "/asked" + path
     backend.on(path, render(shop, per=PER))
-    keep(httpd, path)
+    held_by_its_data(httpd, path)
     before = backend.hits(path)
     assert httpd.request("POST", path, body=b"x").status == 200
     assert not httpd.get(path).hit
@@ -189,7 +155,7 @@ def test_a_page_of_unknown_data_is_stored_once_it_is_known(
         assert not got.hit and "ETag" not in got
     shop.execute("ALTER TABLE away RENAME TO products")
     backend.on(path, render(shop, per=PER))
-    assert len(names(keep(httpd, path))) == PER
+    assert len(names_on(held_by_its_data(httpd, path))) == PER
     assert backend.hits(path) <= 3
 
 
@@ -201,7 +167,7 @@ def test_an_observer_says_what_would_be(httpd, backend, shop, path):
     shop.update(1, "another")
     changed = httpd.get(path)
     assert changed.cache["detail"] == "data-changed"
-    assert names(changed)[0] == "another"
+    assert names_on(changed)[0] == "another"
 
 
 def says(response, detail):
@@ -215,7 +181,7 @@ def test_a_redirect_inside_is_of_the_first_urls_data(httpd, backend, shop):
     for _ in range(3):
         shop.update(1, "another")
         got = httpd.get("/first/page")
-        assert got.status == 200 and names(got)[0] == "another"
+        assert got.status == 200 and names_on(got)[0] == "another"
 
 
 HOSTS = """
@@ -250,11 +216,12 @@ def test_virtual_hosts_with_data_of_their_own(make_httpd, make_database,
         for name, database in shops.items()))
     hosts = {name: {"Host": name + ".example"} for name in shops}
     for name in shops:
-        assert names(keep(httpd, path, hosts[name]))[0] == "at " + name
+        page = held_by_its_data(httpd, path, hosts[name])
+        assert names_on(page)[0] == "at " + name
     shops["one"].update(2, "another")
-    assert names(httpd.get(path, hosts["one"]))[1] == "another"
+    assert names_on(httpd.get(path, hosts["one"]))[1] == "another"
     two = httpd.get(path, hosts["two"])
-    assert is_held(two) and names(two)[1] == "name 2"
+    assert keep_if_unmoved(two) and names_on(two)[1] == "name 2"
 
 
 @pytest.mark.parametrize("store", sorted(STORES))
@@ -269,15 +236,15 @@ def test_machines_share_pages_and_what_data_they_are_of(
             '<Location "/">\nETagCacheOverride "public, no-cache"\n%s'
             "</Location>\n" % FRESHNESS, servers, store)
         a, b = machines
-        first = keep(a, path)
-        assert keep(b, path).body == first.body
+        first = held_by_its_data(a, path)
+        assert held_by_its_data(b, path).body == first.body
         assert backend.hits(path) == 1
         database.update(1, "another")
-        assert names(httpd_new(a, path))[0] == "another"
-        keep(a, path)
+        assert names_on(httpd_new(a, path))[0] == "another"
+        held_by_its_data(a, path)
         # Its near copy is old; the shared store has the new page.
-        poll(lambda: is_held(b.get(path)), "the new page", 10)
-        assert names(b.get(path))[0] == "another"
+        poll(lambda: keep_if_unmoved(b.get(path)), "the new page", 10)
+        assert names_on(b.get(path))[0] == "another"
         assert backend.hits(path) <= 3
 
 
