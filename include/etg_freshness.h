@@ -29,6 +29,8 @@ typedef struct etg_freshness_data {
     unsigned char digest[ETG_FRESHNESS_DIGEST_BYTES];   /* of KNOWN */
     apr_interval_time_t trust;  /* how long after a full fetch a response may
                                  * be reused because its digest holds */
+    int is_by_request;          /* more than the URL says which data it is: a
+                                 * field, a variable, the user, a salt */
 } etg_freshness_data;
 
 /* What became of a response on its way through the module. */

@@ -142,7 +142,8 @@ static int is_decided_by_data(etg_reuse *reuse,
     if (asks_for_reload(request, policy)) {
         set_verdict(reuse, ETG_REUSE_VALIDATE, "request-no-cache");
     }
-    else if (stored->requested_at >= request->arrived_at
+    else if (!data->is_by_request
+             && stored->requested_at >= request->arrived_at
              && stored->requested_at <= now) {
         set_verdict(reuse, ETG_REUSE_FRESH, "data-new");
     }

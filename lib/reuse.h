@@ -34,6 +34,8 @@ typedef struct etg_reuse_data {
     unsigned char digest[ETG_STORED_DATA_BYTES];
     apr_interval_time_t trust; /* how long after stored->fetched_at the digest
                                 * may decide */
+    int is_by_request;         /* requests of one URL may have different data:
+                                * what is new need not be ours */
 } etg_reuse_data;
 
 /* What the primary record says (0: never), what the store has found, and what
@@ -58,7 +60,8 @@ typedef struct etg_reuse_marks {
  *     VALIDATE "request-no-cache"    allow_reload
  *     FRESH    "data-new"            it was asked for (requested_at) since the
  *                                    request arrived, and not later than now,
- *                                    by a clock ahead of ours
+ *                                    by a clock ahead of ours; unless
+ *                                    data->is_by_request
  *     VALIDATE "data-unknown"        stored without a digest
  *     VALIDATE "data-changed"        another digest: stale at once (ttl at most
  *                                    0), never served while it is refreshed

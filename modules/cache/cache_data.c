@@ -42,6 +42,7 @@ void etg_cache_data_read(etg_cache_context *ctx)
     ctx->has_data = now.outcome != ETG_FRESHNESS_NONE;
     ctx->data.is_known = now.outcome == ETG_FRESHNESS_KNOWN;
     ctx->data.trust = now.trust;
+    ctx->data.is_by_request = now.is_by_request;
     memcpy(ctx->data.digest, now.digest, sizeof(ctx->data.digest));
     ctx->policy.data_trust = now.trust;
 }

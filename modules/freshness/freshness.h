@@ -57,6 +57,7 @@ typedef struct etg_freshness_context {
     int is_early;                 /* has a source that is read before the
                                    * backend is asked */
     int is_late;                  /* has one that is read from the response */
+    int is_by_request;            /* more than the URL says which data it is */
     int is_read;                  /* `early` was asked for */
     etg_lookup_answer early;      /* freshness_read.c */
 

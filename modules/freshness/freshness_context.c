@@ -6,6 +6,7 @@
 
 static etg_freshness_context *make(request_rec *first,
                                    const etg_freshness_dir_conf *dir);
+static int is_by_request(const apr_array_header_t *params);
 
 /* An ErrorDocument's request_rec has its status from the start. */
 etg_freshness_context *etg_freshness_context_of(request_rec *r)
@@ -48,12 +49,14 @@ static etg_freshness_context *make(request_rec *first,
     etg_cache_key_make(&ctx->url, etg_key_scheme_of(first), host,
                        first->unparsed_uri, first->headers_in, NULL,
                        ctx->pool);
+    ctx->is_by_request = dir->salts->nelts > 0;
     for (int i = 0; i < dir->lines->nelts; i++) {
         const etg_freshness_line *line = APR_ARRAY_IDX(
             dir->lines, i, etg_freshness_line *);
 
         if (etg_freshness_from_is_early(line->from.kind)) {
             ctx->is_early = 1;
+            ctx->is_by_request |= is_by_request(line->from.params);
         }
         else {
             ctx->is_late = 1;
@@ -61,4 +64,15 @@ static etg_freshness_context *make(request_rec *first,
     }
     ap_set_module_config(first->request_config, &etag_freshness_module, ctx);
     return ctx;
+}
+
+static int is_by_request(const apr_array_header_t *params)
+{
+    for (int i = 0; params != NULL && i < params->nelts; i++) {
+        if (etg_from_param_is_by_request(
+                &APR_ARRAY_IDX(params, i, const etg_from_param))) {
+            return 1;
+        }
+    }
+    return 0;
 }

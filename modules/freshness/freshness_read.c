@@ -25,6 +25,9 @@ static const char *order_make(etg_freshness_context *ctx, apr_pool_t *p,
 static const char *part_make(etg_freshness_context *ctx,
                              const etg_freshness_line *line, apr_pool_t *p,
                              etg_lookup_part *part);
+static void add_values(const etg_freshness_line *line,
+                       const etg_lookup_part *part,
+                       apr_array_header_t *salts);
 static const char *groups_of(etg_freshness_context *ctx,
                              const etg_freshness_line *line, apr_pool_t *p,
                              const apr_array_header_t **groups);
@@ -106,6 +109,9 @@ static const char *order_make(etg_freshness_context *ctx, apr_pool_t *p,
     const apr_array_header_t *lines = ctx->dir->lines;
     etg_lookup_part *parts = apr_pcalloc(p, (apr_size_t)lines->nelts
                                             * sizeof(*parts));
+    apr_array_header_t *salts = apr_array_make(p, 4, sizeof(etg_bytes));
+    const etg_bytes *own;
+    unsigned count;
 
     order->digest = ctx->dir->digest;
     order->budget = ctx->dir->budget;
@@ -117,16 +123,21 @@ static const char *order_make(etg_freshness_context *ctx, apr_pool_t *p,
         const char *reason;
 
         if (etg_freshness_from_is_early(line->from.kind)) {
-            reason = part_make(ctx, line, p, &parts[order->part_count++]);
+            reason = part_make(ctx, line, p, &parts[order->part_count]);
             if (reason != NULL) {
                 return reason;
             }
+            add_values(line, &parts[order->part_count++], salts);
         }
     }
-    if (!etg_freshness_salts_of(ctx, &order->route, &order->salts,
-                                &order->salt_count)) {
+    if (!etg_freshness_salts_of(ctx, &order->route, &own, &count)) {
         return "has no value for an ETagFreshnessSalt";
     }
+    for (unsigned i = 0; i < count; i++) {
+        APR_ARRAY_PUSH(salts, etg_bytes) = own[i];
+    }
+    order->salts = (const etg_bytes *)salts->elts;
+    order->salt_count = (unsigned)salts->nelts;
     order->key = key_of(order, p);
     return NULL;
 }
@@ -156,6 +167,21 @@ static const char *part_make(etg_freshness_context *ctx,
         return reason;
     }
     return etg_freshness_params(line->from.params, &view, p, &part->values);
+}
+
+/* Requests of one URL whose values differ may get different pages though the
+ * rows are equal (there are none, say): so their data is not the same. */
+static void add_values(const etg_freshness_line *line,
+                       const etg_lookup_part *part, apr_array_header_t *salts)
+{
+    for (int i = 0; i < part->values->nelts; i++) {
+        const char *value = APR_ARRAY_IDX(part->values, i, const char *);
+
+        if (etg_from_param_is_by_request(&APR_ARRAY_IDX(
+                line->from.params, i, const etg_from_param))) {
+            APR_ARRAY_PUSH(salts, etg_bytes) = etg_bytes_of(value);
+        }
+    }
 }
 
 /* What path:N counts; NULL where the pattern has none. */
@@ -303,6 +329,7 @@ void etg_freshness_read(request_rec *r, etg_freshness_data *data)
         ? ETG_FRESHNESS_KNOWN : ETG_FRESHNESS_UNKNOWN;
     memcpy(data->digest, ctx->early.digest.sha256, sizeof(data->digest));
     data->trust = ctx->dir->trust;
+    data->is_by_request = ctx->is_by_request;
 }
 
 /* r's status may be a 304's: whoever asks has read it before. */

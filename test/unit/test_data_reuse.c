@@ -17,7 +17,8 @@ enum {
     MOVED = 32,         /* with another one */
     UNKNOWN = 64,       /* the source could not say */
     OLD = 128,          /* the body was fetched an hour before */
-    AHEAD = 256         /* or, by the clock of then, will be */
+    AHEAD = 256,        /* or, by the clock of then, will be */
+    BY_REQUEST = 512    /* another request may have other data */
 };
 
 #define TRUST (100 * SECOND)
@@ -66,7 +67,10 @@ static etg_stored_response labelled(unsigned traits)
 /* One byte off, and the last one. */
 static etg_reuse_data known(unsigned traits)
 {
-    etg_reuse_data data = { .is_known = !(traits & UNKNOWN), .trust = TRUST };
+    etg_reuse_data data = {
+        .is_known = !(traits & UNKNOWN), .trust = TRUST,
+        .is_by_request = (traits & BY_REQUEST) != 0
+    };
 
     memset(data.digest, 0xD7, sizeof(data.digest));
     data.digest[sizeof(data.digest) - 1] ^= traits & MOVED ? 1 : 0;
@@ -310,6 +314,10 @@ START_TEST(what_was_asked_for_since_the_request_arrived_is_new)
         { NOW + 1, NOW + 5, MOVED, 0, "data-changed" },
         { NOW + 1, NOW + 5, UNLABELLED, 0, "data-unknown" },
         { NOW + 1, NOW + 5, PLAIN, ETG_FRESH_NO_CACHE, "data" },
+        /* it may be another's */
+        { NOW - 1, NOW + 5, BY_REQUEST | MOVED, 0, "data-changed" },
+        { NOW - 1, NOW + 5, BY_REQUEST | UNLABELLED, 0, "data-unknown" },
+        { NOW - 1, NOW + 5, BY_REQUEST, 0, "data" },
         /* by a clock ahead of ours */
         { NOW - 9, NOW - 5, MOVED, 0, "data-changed" },
         { NOW - 9, NOW - 5, PLAIN, 0, "data" },

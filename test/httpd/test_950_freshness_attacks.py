@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attempts to get an answer of mod_etag_freshness, or of the cache that
+trusts it, that is another client's."""
+import concurrent.futures
+import threading
+
+import pytest
+
+from conftest import PROXY, build, finish
+from harness.backend import answer
+from harness.database import open_database
+from harness.net import poll
+
+ROWS = "SELECT id, updated_at FROM notes WHERE tenant = %s"
+CONFIG = PROXY + """
+SetEnvIf X-Tenant "^(.+)$" TENANT=$1
+ETagFreshnessAllowEmpty On
+ETagFreshnessBudget 2s
+ETagFreshnessOverride On
+ETagCacheOverride "public, no-cache"
+<Location "/cached/">
+    ETagCache On
+</Location>
+""" + "".join("""
+<LocationMatch "^/(cached|alone)/%s/">
+    ETagFreshness On
+    ETagFreshnessFrom sql "%s" %s
+</LocationMatch>
+""" % (name, ROWS, param) for name, param in [
+    ("header", "header:X-Tenant"), ("env", "env:TENANT"),
+    ("query", "query:tenant")]) + """
+<LocationMatch "^/(cached|alone)/salt/">
+    ETagFreshness On
+    ETagFreshnessFrom sql "SELECT 1"
+    ETagFreshnessSalt "%{HTTP:X-Tenant}"
+</LocationMatch>
+"""
+WAYS = ["header", "env", "salt"]
+
+
+@pytest.fixture(scope="module")
+def notes():
+    database = open_database("sqlite3-wal")
+    database.execute("CREATE TABLE notes (id INTEGER, tenant TEXT, "
+                     "updated_at TEXT)")
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def httpd(backend, notes):
+    server = build("freshness-attacks", backend, notes.conf + CONFIG)
+    server.start()
+    yield server
+    finish(server)
+
+
+def of_tenant(exchange):
+    """A page that names its tenant, as it came to the backend."""
+    tenant = exchange.request.get("X-Tenant") or "nobody"
+    exchange.respond(200, {}, tenant.encode())
+
+
+def tenant(name, **more):
+    return dict({"X-Tenant": name}, **more)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_equal_rows_of_two_tenants_are_not_one_page(httpd, backend, path,
+                                                    way):
+    """Neither has a note; their pages bear their names."""
+    path = "/cached/%s%s" % (way, path)
+    backend.on(path, of_tenant)
+    poll(lambda: httpd.get(path, tenant("a")).hit, "a hit")
+    for _ in range(3):
+        assert httpd.get(path, tenant("b")).body == b"b"
+        assert httpd.get(path, tenant("a")).body == b"a"
+        assert httpd.get(path).body == b"nobody"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_tag_of_one_tenant_is_no_304_for_another(httpd, backend, path,
+                                                   way):
+    path = "/alone/%s%s" % (way, path)
+    backend.on(path, of_tenant)
+    tag = httpd.get(path, tenant("a")).get("ETag")
+    assert httpd.get(path, tenant("b")).body == b"b"
+    for held in (tag, "W/" + tag.replace("W/", "")):
+        got = httpd.get(path, tenant("b", **{"If-None-Match": held}))
+        assert got.status == 200 and got.body == b"b"
+    assert httpd.get(path, tenant("a", **{"If-None-Match": tag})).status \
+        == 304
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_page_fetched_since_a_request_came_is_not_another_tenants(
+        httpd, backend, path, way):
+    """Many at once wait for one fetch, and share what it brings: those whose
+    data it is."""
+    path = "/cached/%s%s" % (way, path)
+
+    def slow(exchange):
+        exchange.pause(0.05)
+        of_tenant(exchange)
+    backend.on(path, slow)
+
+    def ask(number):
+        name = "ab"[number % 2]
+        return name.encode(), httpd.get(path, tenant(name)).body
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        for wanted, got in pool.map(ask, range(200)):
+            assert got == wanted
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_field_that_is_kept_from_the_backend_names_no_data(
+        httpd, backend, notes, path, way):
+    """Fields that Connection names go no further than the proxy."""
+    path = "/cached/%s%s" % (way, path)
+    backend.on(path, of_tenant)
+    for _ in range(3):
+        httpd.get(path, tenant("b", Connection="X-Tenant, close"))
+    for _ in range(3):
+        assert httpd.get(path, tenant("b")).body == b"b"
