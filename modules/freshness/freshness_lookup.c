@@ -8,6 +8,10 @@
  * what a RUNNING look-up's thread alone touches: its order (a copy in the
  * job's pool) and its handles. It is held for a few instructions.
  *
+ * Each source is read on its own group's threads, so that one that hangs
+ * keeps no other's: where a look-up has parts of several groups it is handed
+ * on from one to the next.
+ *
  * When it began is noted under that lock before any source is read: whoever
  * has seen it WAITING arrived before.
  *
@@ -26,12 +30,14 @@
 #include <string.h>
 
 #include "freshness_group.h"
+#include "freshness_order.h"
 #include "lib/steady_clock.h"
 #include "lib/workers.h"
 
 #define CHAINS 256              /* a power of two */
 #define BLOCKS_KEPT 1048576     /* bytes that wait for the next one */
 #define KEPT_MAX 4096           /* results that may still be shared */
+#define LOCK_WAIT apr_time_from_sec(1)
 #define HANGING "earlier look-ups still hang"
 
 typedef enum lookup_state { WAITING, RUNNING, DONE } lookup_state;
@@ -51,11 +57,19 @@ typedef struct lookup {
     etg_lookup_order order;     /* the job's thread; in the job's pool */
     etg_lookup_group **groups;  /* of the parts */
     etg_lookup_run run;
+    etg_source_look look;
+    unsigned part;              /* the next one to read */
 
     unsigned hash;
     apr_size_t key_length;
     unsigned char key[];
 } lookup;
+
+/* The parts of one group, read on its threads. */
+typedef struct leg {
+    lookup *made;
+    int is_last;                /* the look-up's pool ends with it */
+} leg;
 
 struct etg_lookups {
     etg_lookup_settings settings;
@@ -78,11 +92,10 @@ static lookup *shareable(etg_lookups *all, const etg_lookup_order *order,
                          unsigned hash);
 static lookup *lookup_make(etg_lookups *all, const etg_lookup_order *order,
                            unsigned hash);
-static void order_copy(lookup *made, const etg_lookup_order *order,
-                       apr_pool_t *p);
 static lookup *begin(etg_lookups *all, const etg_lookup_order *order,
                      unsigned hash, const char **reason);
-static void hand_over(etg_lookups *all, lookup *made);
+static void hand_on(lookup *made);
+static apr_status_t leg_gone(void *data);
 static void await(lookup *waited, apr_time_t deadline,
                   etg_lookup_answer *answer);
 static void unknown(etg_lookup_answer *answer, const char *reason);
@@ -90,8 +103,8 @@ static void account(etg_lookups *all, const etg_lookup_order *order,
                     const etg_lookup_answer *answer);
 static apr_status_t job_gone(void *data);
 static void work(void *baton, apr_pool_t *pool);
-static void read_parts(lookup *made, apr_pool_t *pool,
-                       etg_lookup_answer *answer);
+static int read_parts(lookup *made, etg_lookup_answer *answer);
+static void digest_end(lookup *made, etg_lookup_answer *answer);
 static void finish(lookup *made, const etg_lookup_answer *answer);
 static void unlist(lookup *listed);
 static void leave(lookup *used);
@@ -178,7 +191,9 @@ void etg_lookup_ask(etg_lookups *all, const etg_lookup_order *order,
             found->deadline = deadline;
         }
         if (is_new) {
-            hand_over(all, found);
+            pthread_mutex_unlock(&all->lock);
+            hand_on(found);
+            pthread_mutex_lock(&all->lock);
         }
         await(found, deadline, answer);
         leave(found);
@@ -195,7 +210,10 @@ int etg_lookups_stop(etg_lookups *all, apr_interval_time_t wait)
 {
     int left;
 
-    pthread_mutex_lock(&all->lock);
+    /* Perhaps in a signal handler that came out of this very lock. */
+    if (!etg_lock_in_time(&all->lock, LOCK_WAIT)) {
+        return 1;
+    }
     all->is_stopping = 1;
     pthread_mutex_unlock(&all->lock);
     left = etg_lookup_groups_stop(all->groups, wait);
@@ -315,7 +333,10 @@ static lookup *lookup_make(etg_lookups *all, const etg_lookup_order *order,
     memcpy(made->key, order->key.data, order->key.length);
     made->run.pool = p;
     apr_pool_cleanup_register(p, made, job_gone, apr_pool_cleanup_null);
-    order_copy(made, order, p);
+    etg_lookup_order_copy(&made->order, order, p);
+    made->look.pool = p;
+    made->groups = apr_pcalloc(p, order->part_count
+                                  * sizeof(*made->groups));
     for (unsigned i = 0; i < order->part_count; i++) {
         made->groups[i] = etg_lookup_group_of(all->groups,
                                               order->parts[i].source);
@@ -327,54 +348,33 @@ static lookup *lookup_make(etg_lookups *all, const etg_lookup_order *order,
     return made;
 }
 
-/* The caller may be gone before the job is done. */
-static void order_copy(lookup *made, const etg_lookup_order *order,
-                       apr_pool_t *p)
+/* To the threads of the next part's group. Without the lock: it may drop
+ * another's job, or this one. */
+static void hand_on(lookup *made)
 {
-    etg_lookup_part *parts = apr_palloc(p, order->part_count
-                                           * sizeof(*parts));
-    etg_bytes *salts = apr_palloc(p, (order->salt_count + 1)
-                                     * sizeof(*salts));
+    etg_workers *threads = etg_lookup_group_threads(made->groups[made->part]);
+    apr_pool_t *p;
+    leg *next;
 
-    for (unsigned i = 0; i < order->part_count; i++) {
-        const apr_array_header_t *from = order->parts[i].values;
-        apr_array_header_t *values = apr_array_make(p, 4,
-                                                    sizeof(const char *));
-
-        for (int n = 0; from != NULL && n < from->nelts; n++) {
-            APR_ARRAY_PUSH(values, const char *)
-                = apr_pstrdup(p, APR_ARRAY_IDX(from, n, const char *));
-        }
-        parts[i] = (etg_lookup_part){
-            order->parts[i].source, values,
-            apr_pstrdup(p, order->parts[i].time_column)
-        };
+    if (apr_pool_create_unmanaged_ex(&p, NULL, made->all->blocks)
+        != APR_SUCCESS) {
+        apr_pool_destroy(made->run.pool);
+        return;
     }
-    for (unsigned i = 0; i < order->salt_count; i++) {
-        salts[i] = order->salts[i];
-        if (salts[i].data != NULL) {
-            salts[i].data = apr_pmemdup(p, salts[i].data, salts[i].length);
-        }
-    }
-    made->order = *order;
-    made->order.parts = parts;
-    made->order.salts = salts;
-    if (order->route.data != NULL) {
-        made->order.route.data = apr_pmemdup(p, order->route.data,
-                                             order->route.length);
-    }
-    made->groups = apr_pcalloc(p, order->part_count
-                                  * sizeof(*made->groups));
+    next = apr_palloc(p, sizeof(*next));
+    *next = (leg){ made, 1 };
+    apr_pool_cleanup_register(p, next, leg_gone, apr_pool_cleanup_null);
+    etg_workers_submit(threads, p, work, next);
 }
 
-/* Lets the lock go meanwhile: handing over may drop another's job. */
-static void hand_over(etg_lookups *all, lookup *made)
+static apr_status_t leg_gone(void *data)
 {
-    etg_workers *threads = etg_lookup_group_threads(made->groups[0]);
+    const leg *gone = data;
 
-    pthread_mutex_unlock(&all->lock);
-    etg_workers_submit(threads, made->run.pool, work, made);
-    pthread_mutex_lock(&all->lock);
+    if (gone->is_last) {
+        apr_pool_destroy(gone->made->run.pool);
+    }
+    return APR_SUCCESS;
 }
 
 static void await(lookup *waited, apr_time_t deadline,
@@ -451,61 +451,77 @@ static apr_status_t job_gone(void *data)
     return APR_SUCCESS;
 }
 
-/* On one of the threads. */
+/* On a thread of the next part's group. */
 static void work(void *baton, apr_pool_t *pool)
 {
-    lookup *made = baton;
+    leg *mine = baton;
+    lookup *made = mine->made;
     etg_lookups *all = made->all;
     etg_lookup_answer answer;
     int is_wanted;
 
+    (void)pool;
     pthread_mutex_lock(&all->lock);
-    made->started = etg_steady_now();
-    made->state = RUNNING;
-    made->run.deadline = made->deadline;
-    is_wanted = made->started < made->deadline;
+    if (made->state == WAITING) {
+        made->started = etg_steady_now();
+        made->state = RUNNING;
+        made->run.deadline = made->look.deadline = made->deadline;
+    }
+    is_wanted = etg_steady_now() < made->run.deadline;
     pthread_mutex_unlock(&all->lock);
     unknown(&answer, "nobody waits any more");
-    if (is_wanted) {
-        read_parts(made, pool, &answer);
+    if (is_wanted && read_parts(made, &answer)) {
+        mine->is_last = 0;
+        hand_on(made);
+        return;
     }
     pthread_mutex_lock(&all->lock);
     finish(made, &answer);
     pthread_mutex_unlock(&all->lock);
 }
 
-static void read_parts(lookup *made, apr_pool_t *pool,
-                       etg_lookup_answer *answer)
+/* Those of one group; 1: another's come next. */
+static int read_parts(lookup *made, etg_lookup_answer *answer)
 {
     const etg_lookup_order *order = &made->order;
-    etg_source_look look = { .pool = pool, .deadline = made->run.deadline };
+    const etg_lookup_group *group = made->groups[made->part];
+    etg_source_look *look = &made->look;
 
-    if (etg_data_digest_begin(&look.builder, order->digest, pool)
+    if (made->part == 0
+        && etg_lookup_order_begin(&look->builder, order, look->pool)
+           != APR_SUCCESS) {
+        unknown(answer, "no digest");
+        return 0;
+    }
+    for (; made->part < order->part_count; made->part++) {
+        const etg_lookup_part *part = &order->parts[made->part];
+
+        if (made->groups[made->part] != group) {
+            return 1;
+        }
+        if (made->part > 0) {
+            etg_data_digest_next_source(look->builder);
+        }
+        look->source = part->source;
+        look->values = part->values;
+        look->time_column = part->time_column;
+        if (etg_lookup_group_look(made->groups[made->part], &made->run, look)
+            != ETG_SOURCE_READ) {
+            unknown(answer, look->reason == NULL ? "failed" : look->reason);
+            return 0;
+        }
+    }
+    digest_end(made, answer);
+    return 0;
+}
+
+static void digest_end(lookup *made, etg_lookup_answer *answer)
+{
+    if (etg_data_digest_end(made->look.builder, &answer->digest)
         != APR_SUCCESS) {
         unknown(answer, "no digest");
-        return;
     }
-    etg_data_digest_add_route(look.builder, order->route);
-    for (unsigned i = 0; i < order->salt_count; i++) {
-        etg_data_digest_add_salt(look.builder, order->salts[i]);
-    }
-    for (unsigned i = 0; i < order->part_count; i++) {
-        if (i > 0) {
-            etg_data_digest_next_source(look.builder);
-        }
-        look.source = order->parts[i].source;
-        look.values = order->parts[i].values;
-        look.time_column = order->parts[i].time_column;
-        if (etg_lookup_group_look(made->groups[i], &made->run, &look)
-            != ETG_SOURCE_READ) {
-            unknown(answer, look.reason == NULL ? "failed" : look.reason);
-            return;
-        }
-    }
-    if (etg_data_digest_end(look.builder, &answer->digest) != APR_SUCCESS) {
-        unknown(answer, "no digest");
-    }
-    else if (order->refuses_empty && answer->digest.empty_sources > 0) {
+    else if (made->order.refuses_empty && answer->digest.empty_sources > 0) {
         unknown(answer, "a source is empty, and ETagFreshnessAllowEmpty is "
                 "off");
     }

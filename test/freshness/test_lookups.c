@@ -27,6 +27,8 @@ static struct {
     int value;
     int began;
     int held;                   /* looks wait */
+    const char *held_text;      /* of the sources that do, or NULL: all */
+    int waiting;
     int open;                   /* handles */
     int closed;
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -56,9 +58,12 @@ static etg_source_outcome fake_look(void *handle, etg_source_look *look)
     apr_snprintf(digits, sizeof(digits), "%d", fake.value);
     fake.began++;
     pthread_cond_broadcast(&fake.moved);
-    while (fake.held) {
+    fake.waiting++;
+    while (fake.held && (fake.held_text == NULL
+                         || !strcmp(fake.held_text, look->source->text))) {
         pthread_cond_wait(&fake.moved, &fake.lock);
     }
+    fake.waiting--;
     pthread_mutex_unlock(&fake.lock);
     if (strcmp(look->source->text, "broken") == 0) {
         return etg_source_unknown(look, "it is broken");
@@ -96,6 +101,23 @@ static void hold(int is_held)
     fake.held = is_held;
     pthread_cond_broadcast(&fake.moved);
     pthread_mutex_unlock(&fake.lock);
+}
+
+static void hold_only(const char *text)
+{
+    fake.held_text = text;
+    hold(1);
+}
+
+/* Looks that wait. */
+static int held_now(void)
+{
+    int count;
+
+    pthread_mutex_lock(&fake.lock);
+    count = fake.waiting;
+    pthread_mutex_unlock(&fake.lock);
+    return count;
 }
 
 static void await_began(int count)
@@ -353,6 +375,36 @@ START_TEST(another_source_is_not_held_up)
 }
 END_TEST
 
+/* Also where one look-up reads both. */
+START_TEST(a_source_that_hangs_takes_no_thread_of_one_read_before_it)
+{
+    static const etg_source other_source = {
+        .kind = &fake_kind, .text = "held", .shared = "other"
+    };
+    etg_lookup_part parts[] = { { .source = &fake_source },
+                                { .source = &other_source } };
+    request beside = { .key = "beside", .budget = LONG };
+    etg_lookup_answer answer;
+
+    hold_only("held");
+    for (int i = 0; i < THREADS; i++) {
+        etg_lookup_order order = {
+            .key = { (const unsigned char *)"abc" + i, 1 },
+            .route = { (const unsigned char *)"/route", 6 },
+            .parts = parts, .part_count = 2, .budget = SHORT
+        };
+
+        do {
+            etg_lookup_ask(lookups, &order, &answer);
+            ck_assert_int_eq(answer.outcome, ETG_SOURCE_UNKNOWN);
+        } while (held_now() < i + 1);
+    }
+    ask(&beside);
+    ck_assert_int_eq(beside.answer.outcome, ETG_SOURCE_READ);
+    ck_assert_int_le((int)counted().handles, 2 * THREADS);
+}
+END_TEST
+
 START_TEST(a_late_result_is_dropped)
 {
     request late = { .key = "k", .budget = SHORT, .share = LONG };
@@ -514,6 +566,8 @@ static Suite *lookups_suite(void)
                    share_lets_a_request_take_an_older_one_but_not_one_too_old);
     tcase_add_test(cases, the_budget_holds_while_every_thread_hangs);
     tcase_add_test(cases, another_source_is_not_held_up);
+    tcase_add_test(cases,
+        a_source_that_hangs_takes_no_thread_of_one_read_before_it);
     tcase_add_test(cases, a_late_result_is_dropped);
     tcase_add_test(cases, a_full_queue_makes_the_oldest_unknown);
     tcase_add_test(cases, unknown_is_logged_once_a_second_with_a_count);
