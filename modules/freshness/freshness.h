@@ -9,9 +9,10 @@
  * The way of a request: the handler (after the cache's, before all others)
  * reads the data (freshness_read.c); if what is remembered of the last 200
  * still holds it answers 304 (freshness_answer.c); otherwise it declines, and
- * the filter gives the backend's response its validators
- * (freshness_filter.c, freshness_body.c) and has it remembered
- * (freshness_memory.c).
+ * the filter gives the backend's response its validators (freshness_filter.c;
+ * freshness_late.c where they are made of the response itself), and has it
+ * remembered (freshness_memory.c) for requests like this one
+ * (freshness_scope.c).
  */
 #ifndef ETG_FRESHNESS_MODULE_H
 #define ETG_FRESHNESS_MODULE_H
@@ -43,6 +44,9 @@ typedef struct etg_freshness_runtime {
     etg_lookups *lookups;         /* child, or NULL */
     struct etg_freshness_memory *memory;  /* of last responses, or NULL */
     etg_bytes secret;             /* for tags of private requests */
+    apr_uint32_t unlabelled;      /* responses that should have got a tag, */
+    apr_uint32_t unlabelled_said_at;      /* since the log said so; in this
+                                           * process, by atomics */
 } etg_freshness_runtime;
 
 typedef struct etg_freshness_context {
@@ -78,6 +82,14 @@ typedef struct etg_freshness_context {
  * first asked for; NULL: the module has no business with r (another method,
  * subrequest, forward proxy, ErrorDocument, Off, no line). */
 etg_freshness_context *etg_freshness_context_of(request_rec *r);
+/* The one that was made, whatever r has become since; or NULL. */
+etg_freshness_context *etg_freshness_context_found(request_rec *r);
+/* Does the cache ask the backend for itself (ETG_FRESHNESS_NOTE_CACHE_ASKS)?
+ */
+int etg_freshness_cache_asks(const etg_freshness_context *ctx,
+                             const request_rec *r);
+/* For access logs: %{etag-freshness}n. `word` is static. */
+void etg_freshness_note(etg_freshness_context *ctx, const char *word);
 
 /* ---- freshness_read.c: the data, before the backend ---- */
 
@@ -105,9 +117,6 @@ int etg_freshness_handler(request_rec *r);
 void etg_freshness_restore_fields(etg_freshness_context *ctx, request_rec *r);
 /* The same for the insert_error_filter hook: an error page. */
 void etg_freshness_restore_for_error(request_rec *r);
-/* For access logs: %{etag-freshness}n. `word` is static. */
-void etg_freshness_note(etg_freshness_context *ctx, request_rec *r,
-                        const char *word);
 
 /* ---- freshness_answer.c: 304 without the backend ---- */
 
@@ -154,13 +163,14 @@ void etg_freshness_memory_open(etg_freshness_runtime *runtime,
 void etg_freshness_recall(etg_freshness_context *ctx);
 /* Remembers the 200 that goes out on r, whose validators are final. */
 void etg_freshness_remember(etg_freshness_context *ctx, request_rec *r);
-/* What a response with this Vary depends on besides the data. */
+
+/* ---- freshness_scope.c ---- */
+
+/* What a response with this Vary (see etg_data_tag_scope) depends on besides
+ * the data. */
 void etg_freshness_scope_of(etg_freshness_context *ctx,
                             const char *vary_names,
                             etg_data_tag_scope *scope);
-/* Does the cache ask for itself? */
-int etg_freshness_cache_asks(const etg_freshness_context *ctx,
-                             const request_rec *r);
 
 /* ---- freshness_start.c: configuration, start, children ---- */
 

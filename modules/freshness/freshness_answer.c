@@ -25,7 +25,7 @@ int etg_freshness_answer(etg_freshness_context *ctx, request_rec *r)
                              apr_time_now(), ctx->pool)) {
         return DECLINED;
     }
-    etg_freshness_note(ctx, r, "304");
+    etg_freshness_note(ctx, "304");
     r->content_type = NULL;
     r->status = HTTP_NOT_MODIFIED;
     set_fields(r, ctx->seen);

@@ -19,8 +19,7 @@ etg_freshness_context *etg_freshness_context_of(request_rec *r)
         || first->method_number != M_GET || r->status != HTTP_OK) {
         return NULL;
     }
-    ctx = ap_get_module_config(first->request_config,
-                               &etag_freshness_module);
+    ctx = etg_freshness_context_found(r);
     if (ctx != NULL) {
         return ctx;
     }
@@ -29,6 +28,34 @@ etg_freshness_context *etg_freshness_context_of(request_rec *r)
         return NULL;
     }
     return make(first, dir);
+}
+
+etg_freshness_context *etg_freshness_context_found(request_rec *r)
+{
+    return ap_get_module_config(etg_first_request(r)->request_config,
+                                &etag_freshness_module);
+}
+
+int etg_freshness_cache_asks(const etg_freshness_context *ctx,
+                             const request_rec *r)
+{
+    return apr_table_get(r->notes, ETG_FRESHNESS_NOTE_CACHE_ASKS) != NULL
+        || apr_table_get(ctx->first->notes, ETG_FRESHNESS_NOTE_CACHE_ASKS)
+           != NULL;
+}
+
+/* A log reads those of the last request_rec. */
+void etg_freshness_note(etg_freshness_context *ctx, const char *word)
+{
+    const char *took = apr_psprintf(ctx->pool, "%" APR_TIME_T_FMT,
+                                    ctx->early.took);
+
+    for (request_rec *r = ctx->first; r != NULL; r = r->next) {
+        apr_table_setn(r->notes, "etag-freshness", word);
+        if (ctx->is_read) {
+            apr_table_setn(r->notes, "etag-freshness-us", took);
+        }
+    }
 }
 
 static etg_freshness_context *make(request_rec *first,

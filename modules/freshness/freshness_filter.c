@@ -274,7 +274,7 @@ static int digest_of(etg_freshness_context *ctx, request_rec *r,
         return 0;
     }
     if (!ctx->is_early) {
-        etg_freshness_note(ctx, r, "late");
+        etg_freshness_note(ctx, "late");
     }
     return 1;
 }
@@ -387,26 +387,26 @@ static apr_status_t end_early(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_fflush(f->r->connection->output_filters, bb);
 }
 
-/* At most once a second in a child. */
+/* At most once a second in a process. */
 static void say_unknown(etg_freshness_context *ctx, request_rec *r,
                         const char *reason)
 {
-    static apr_uint32_t said_at;
-    static apr_uint32_t count;
+    etg_freshness_runtime *all = ctx->runtime;
     apr_uint32_t now = (apr_uint32_t)apr_time_sec(apr_time_now());
-    apr_uint32_t last = apr_atomic_read32(&said_at);
+    apr_uint32_t last = apr_atomic_read32(&all->unlabelled_said_at);
 
-    etg_freshness_note(ctx, r, "unknown");
+    etg_freshness_note(ctx, "unknown");
     if (reason == stream) {
         return;
     }
-    apr_atomic_inc32(&count);
-    if (last == now || apr_atomic_cas32(&said_at, now, last) != last) {
+    apr_atomic_inc32(&all->unlabelled);
+    if (last == now || apr_atomic_cas32(&all->unlabelled_said_at, now, last)
+                       != last) {
         return;
     }
     ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
                   ETGLOGNO(0190) "freshness: the response to %s %s; it goes on "
                   "without a tag of ours (%u such responses since the last "
                   "of these lines)", ctx->first->unparsed_uri, reason,
-                  apr_atomic_xchg32(&count, 0));
+                  apr_atomic_xchg32(&all->unlabelled, 0));
 }

@@ -34,7 +34,7 @@ int etg_freshness_handler(request_rec *r)
     if (!etg_freshness_cache_asks(ctx, r) && answer(ctx, r) == OK) {
         return OK;
     }
-    etg_freshness_note(ctx, r, word_of(ctx));
+    etg_freshness_note(ctx, word_of(ctx));
     if (ctx->fetched_at == 0) {
         ctx->fetched_at = apr_time_now();
     }
@@ -74,21 +74,6 @@ static const char *word_of(const etg_freshness_context *ctx)
     return ctx->seen != NULL
            && memcmp(ctx->seen->data, ctx->early.digest.sha256,
                      sizeof(ctx->seen->data)) != 0 ? "moved" : "known";
-}
-
-/* On both, as logs read the last request_rec of a client's request. */
-void etg_freshness_note(etg_freshness_context *ctx, request_rec *r,
-                        const char *word)
-{
-    apr_table_setn(r->notes, "etag-freshness", word);
-    apr_table_setn(ctx->first->notes, "etag-freshness", word);
-    if (ctx->is_read) {
-        const char *took = apr_psprintf(ctx->pool, "%" APR_TIME_T_FMT,
-                                        ctx->early.took);
-
-        apr_table_setn(r->notes, "etag-freshness-us", took);
-        apr_table_setn(ctx->first->notes, "etag-freshness-us", took);
-    }
 }
 
 static void keep_fields(etg_freshness_context *ctx, request_rec *r)
@@ -149,8 +134,7 @@ void etg_freshness_restore_fields(etg_freshness_context *ctx, request_rec *r)
 
 void etg_freshness_restore_for_error(request_rec *r)
 {
-    etg_freshness_context *ctx = ap_get_module_config(
-        etg_first_request(r)->request_config, &etag_freshness_module);
+    etg_freshness_context *ctx = etg_freshness_context_found(r);
 
     if (ctx != NULL) {
         etg_freshness_restore_fields(ctx, r);

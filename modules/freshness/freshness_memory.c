@@ -19,10 +19,8 @@
 #include <ap_socache.h>
 #include <apr_shm.h>
 #include <apr_strings.h>
-#include <http_ssl.h>
 #include <util_mutex.h>
 
-#include "lib/cookie.h"
 #include "lib/field_list.h"
 #include "lib/http_date.h"
 #include "modules/glue/request_view.h"
@@ -62,8 +60,6 @@ static apr_status_t put(etg_freshness_memory *memory, const etg_seen_key *key,
 static void seen_of(etg_freshness_context *ctx, const apr_table_t *fields,
                     etg_seen_response *seen);
 static const char *vary_names_of(const apr_table_t *fields, apr_pool_t *p);
-static const apr_table_t *without_ignored_cookies(
-    const etg_freshness_context *ctx);
 
 int etg_freshness_memory_register(apr_pool_t *pconf)
 {
@@ -177,58 +173,6 @@ void etg_freshness_remember(etg_freshness_context *ctx, request_rec *r)
            == APR_SUCCESS) {
         put(memory, &first, expires_at, names, ctx->pool);
     }
-}
-
-/* The certificate is a user's where nothing else is. */
-void etg_freshness_scope_of(etg_freshness_context *ctx,
-                            const char *vary_names, etg_data_tag_scope *scope)
-{
-    request_rec *r = ctx->first;
-
-    memset(scope, 0, sizeof(*scope));
-    scope->request_fields = without_ignored_cookies(ctx);
-    scope->vary_names = vary_names;
-    scope->vary_rules = &ctx->vary_rules;
-    scope->is_private = ctx->request.privacy != 0;
-    scope->user = r->user;
-    scope->private_names = ctx->server->private_headers;
-    scope->key = ctx->runtime->secret;
-    if (scope->is_private && etg_request_has_certificate(r)) {
-        const char *certificate = ap_ssl_var_lookup(
-            ctx->pool, r->server, r->connection, r, "SSL_CLIENT_CERT");
-
-        scope->user = apr_pstrcat(ctx->pool, r->user != NULL ? r->user : "",
-                                  "\n", certificate, NULL);
-    }
-}
-
-static const apr_table_t *without_ignored_cookies(
-    const etg_freshness_context *ctx)
-{
-    const apr_table_t *fields = ctx->request.fields;
-    const char *cookies = etg_field_joined(fields, "Cookie", "; ",
-                                           ctx->pool);
-    const char *kept = etg_cookie_without(cookies, ctx->dir->ignored_cookies,
-                                          ctx->pool);
-    apr_table_t *copy;
-
-    if (kept == cookies) {
-        return fields;
-    }
-    copy = apr_table_copy(ctx->pool, fields);
-    apr_table_unset(copy, "Cookie");
-    if (kept != NULL) {
-        apr_table_setn(copy, "Cookie", kept);
-    }
-    return copy;
-}
-
-int etg_freshness_cache_asks(const etg_freshness_context *ctx,
-                             const request_rec *r)
-{
-    return apr_table_get(r->notes, ETG_FRESHNESS_NOTE_CACHE_ASKS) != NULL
-        || apr_table_get(ctx->first->notes, ETG_FRESHNESS_NOTE_CACHE_ASKS)
-           != NULL;
 }
 
 /* Is a line read before the backend? Only then is there a 304 without it. */

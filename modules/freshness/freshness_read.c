@@ -13,9 +13,6 @@
 #include "lib/freshness_params.h"
 #include "modules/glue/request_view.h"
 
-#define NOTE "etag-freshness"
-#define TIME_NOTE "etag-freshness-us"
-
 static int ask(etg_freshness_context *ctx, apr_interval_time_t share,
                etg_lookup_answer *answer);
 static int unknown(etg_freshness_context *ctx, etg_lookup_answer *answer,
@@ -37,7 +34,6 @@ static void key_add(apr_array_header_t *key, const void *data,
                     apr_size_t length);
 static const char *expand(etg_freshness_context *ctx,
                           const ap_expr_info_t *salt, const char **wrong);
-static void note(etg_freshness_context *ctx, const char *word);
 
 void etg_freshness_read_early(etg_freshness_context *ctx)
 {
@@ -46,8 +42,8 @@ void etg_freshness_read_early(etg_freshness_context *ctx)
         ask(ctx, ctx->dir->share, &ctx->early);
     }
     if (ctx->is_early) {
-        note(ctx, ctx->early.outcome == ETG_SOURCE_READ ? "known"
-                                                        : "unknown");
+        etg_freshness_note(ctx, ctx->early.outcome == ETG_SOURCE_READ
+                                ? "known" : "unknown");
     }
 }
 
@@ -62,7 +58,7 @@ int etg_freshness_is_unmoved(etg_freshness_context *ctx)
     }
     if (memcmp(now.digest.sha256, ctx->early.digest.sha256,
                sizeof(now.digest.sha256)) != 0) {
-        note(ctx, "moved");
+        etg_freshness_note(ctx, "moved");
         return 0;
     }
     return 1;
@@ -303,18 +299,6 @@ static const char *expand(etg_freshness_context *ctx,
     return text;
 }
 
-/* Where a log's %{...}n looks: in the last request_rec. */
-static void note(etg_freshness_context *ctx, const char *word)
-{
-    const char *took = apr_psprintf(ctx->pool, "%" APR_TIME_T_FMT,
-                                    ctx->early.took);
-
-    for (request_rec *r = ctx->first; r != NULL; r = r->next) {
-        apr_table_setn(r->notes, NOTE, word);
-        apr_table_setn(r->notes, TIME_NOTE, took);
-    }
-}
-
 /* Where late lines belong to the data too, early ones decide nothing. */
 void etg_freshness_read(request_rec *r, etg_freshness_data *data)
 {
@@ -335,8 +319,7 @@ void etg_freshness_read(request_rec *r, etg_freshness_data *data)
 /* r's status may be a 304's: whoever asks has read it before. */
 int etg_freshness_holds(request_rec *r)
 {
-    etg_freshness_context *ctx = ap_get_module_config(
-        etg_first_request(r)->request_config, &etag_freshness_module);
+    etg_freshness_context *ctx = etg_freshness_context_found(r);
 
     return ctx != NULL && etg_freshness_is_unmoved(ctx);
 }
