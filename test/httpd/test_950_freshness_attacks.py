@@ -122,3 +122,14 @@ def test_a_field_that_is_kept_from_the_backend_names_no_data(
         httpd.get(path, tenant("b", Connection="X-Tenant, close"))
     for _ in range(3):
         assert httpd.get(path, tenant("b")).body == b"b"
+
+
+@pytest.mark.parametrize("query", [
+    "tenant[]=b", "tenant%5B0%5D=b", "Tenant=b", "+tenant=b", "tenant%00=b",
+    "tenant=a&tenant[]=b"])
+def test_a_name_that_some_take_for_a_params_leaves_the_data_unknown(
+        httpd, backend, path, query):
+    path = "/alone/query%s" % path
+    backend.on(path, of_tenant)
+    assert "ETag" in httpd.get(path + "?tenant=a")
+    assert "ETag" not in httpd.get(path + "?" + query)
