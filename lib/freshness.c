@@ -144,7 +144,6 @@ apr_time_t etg_keep_until(const etg_stored_response *stored,
 {
     apr_interval_time_t on_error = etg_error_window(stored, policy);
     apr_interval_time_t meanwhile = etg_revalidate_window(stored, policy);
-
     apr_time_t until = stored->received_at + etg_lifetime_of(stored, policy)
                        - stored->freshness.initial_age
                        + (on_error > meanwhile ? on_error : meanwhile)

@@ -32,6 +32,8 @@ static void hold_against_data(etg_reuse *reuse,
                               const etg_stored_response *stored,
                               const etg_reuse_data *data,
                               const etg_policy *policy, apr_time_t now);
+static void set_by_data(etg_reuse *reuse, etg_reuse_verdict verdict,
+                        const char *reason);
 static int asks_for_reload(const etg_request_view *request,
                            const etg_policy *policy);
 static const char *unmet_wish(const etg_reuse *reuse,
@@ -131,8 +133,7 @@ static int is_about_data(const etg_stored_response *stored,
            && marks->data->is_known;
 }
 
-/* Tests of what is known of the data. 0: its trust has ended,
- * and lifetimes decide. */
+/* 0: trust in the digest has ended, and lifetimes decide. */
 static int is_decided_by_data(etg_reuse *reuse,
                               const etg_stored_response *stored,
                               const etg_reuse_data *data,
@@ -145,10 +146,10 @@ static int is_decided_by_data(etg_reuse *reuse,
     else if (!data->is_by_request
              && stored->requested_at >= request->arrived_at
              && stored->requested_at <= now) {
-        set_verdict(reuse, ETG_REUSE_FRESH, "data-new");
+        set_by_data(reuse, ETG_REUSE_FRESH, "data-new");
     }
     else if (!stored->has_data) {
-        set_verdict(reuse, ETG_REUSE_VALIDATE, "data-unknown");
+        set_by_data(reuse, ETG_REUSE_VALIDATE, "data-unknown");
     }
     else {
         hold_against_data(reuse, stored, data, policy, now);
@@ -164,12 +165,12 @@ static void hold_against_data(etg_reuse *reuse,
     apr_interval_time_t since = now - etg_fetched_at(stored);
 
     if (memcmp(stored->data, data->digest, ETG_STORED_DATA_BYTES) != 0) {
-        set_verdict(reuse, ETG_REUSE_VALIDATE, "data-changed");
+        set_by_data(reuse, ETG_REUSE_VALIDATE, "data-changed");
         reuse->ttl = reuse->ttl < 0 ? reuse->ttl : 0;
     }
     else if (since < data->trust && since > -data->trust) {
         /* (A clock that was set back must not make trust endless.) */
-        set_verdict(reuse, ETG_REUSE_FRESH, "data");
+        set_by_data(reuse, ETG_REUSE_FRESH, "data");
         reuse->is_validated = 1;
         reuse->age = 0;
         reuse->ttl = etg_lifetime_of(stored, policy);
@@ -177,6 +178,13 @@ static void hold_against_data(etg_reuse *reuse,
     else {
         reuse->needs_full_fetch = 1;
     }
+}
+
+static void set_by_data(etg_reuse *reuse, etg_reuse_verdict verdict,
+                        const char *reason)
+{
+    set_verdict(reuse, verdict, reason);
+    reuse->is_by_data = 1;
 }
 
 static int asks_for_reload(const etg_request_view *request,

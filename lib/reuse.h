@@ -18,6 +18,7 @@ typedef struct etg_reuse {
     apr_interval_time_t age;
     apr_interval_time_t ttl;   /* lifetime - age; negative when stale */
     int stale_on_error;        /* may it be served if the backend fails now? */
+    int is_by_data;            /* `reason` is one of the "data" kind */
     int is_validated;          /* "data": just held against the data. Age is 0
                                 * then, and ttl the lifetime: it is as if the
                                 * backend had said 304 now */
@@ -66,7 +67,8 @@ typedef struct etg_reuse_marks {
  *     VALIDATE "data-changed"        another digest: stale at once (ttl at most
  *                                    0), never served while it is refreshed
  *     FRESH    "data"                the same digest, and fetched_at less than
- *                                    `trust` ago: whatever its lifetime, and
+ *                                    `trust` from now (either way: clocks are
+ *                                    set back): whatever its lifetime, and
  *                                    no-cache or not
  *     otherwise needs_full_fetch, and the tests below
  *   VALIDATE  "no-cache"             the response says so

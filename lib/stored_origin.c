@@ -35,12 +35,6 @@ const char *etg_stored_backend_last_modified(
                                          : stored->last_modified;
 }
 
-const char *etg_stored_last_modified_for_conditions(
-    const etg_stored_response *stored)
-{
-    return stored->is_last_modified_ours ? NULL : stored->last_modified;
-}
-
 int etg_stored_origin_is_said(const etg_stored_response *response)
 {
     return bits_of(response) != 0;

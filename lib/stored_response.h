@@ -104,12 +104,6 @@ const char *etg_stored_backend_etag(const etg_stored_response *stored);
 const char *etg_stored_backend_last_modified(
     const etg_stored_response *stored);
 
-/* The Last-Modified that a client's date may be held against; NULL where the
- * one in the fields is ours. Then no other date stands in for it either, as
- * Date does for a response without the field (RFC 9111 §4.3.2). */
-const char *etg_stored_last_modified_for_conditions(
-    const etg_stored_response *stored);
-
 /* The record, in `p`. APR_ENOSPC if a limit of the format is passed (64 KB of
  * fields, 16 KB of key, 512 fields), APR_EINVAL for what a response cannot
  * have (a name that is no token, CR or LF in a value, a status outside 100 to

@@ -31,7 +31,6 @@ static etg_collapse_role join(etg_cache_context *ctx);
 static void look_up(etg_cache_context *ctx, apr_time_t now);
 static int is_usable(const etg_cache_context *ctx);
 static int answer_from_store(etg_cache_context *ctx, request_rec *r);
-static int is_for_its_data(const etg_cache_lookup *found);
 static const char *word_of(const etg_reuse *reuse);
 static int is_refreshed_behind(const etg_cache_context *ctx);
 static int may_have_body(etg_cache_context *ctx);
@@ -207,7 +206,7 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
         ctx->status.hit = !ctx->status.collapsed;
         ctx->status.has_ttl = 1;
         ctx->status.ttl = found->reuse.ttl;
-        if (is_for_its_data(found)) {
+        if (found->reuse.is_by_data && found->trouble == APR_SUCCESS) {
             ctx->status.detail = found->reuse.reason;
         }
         etg_cache_trace(ctx, word_of(&found->reuse));
@@ -234,13 +233,6 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
         return refuse_to_fetch(ctx, r);
     }
     return DECLINED;
-}
-
-/* A store that did not answer is worth more words. */
-static int is_for_its_data(const etg_cache_lookup *found)
-{
-    return found->trouble == APR_SUCCESS && found->reuse.reason != NULL
-        && !strncmp(found->reuse.reason, "data", 4);
 }
 
 static const char *word_of(const etg_reuse *reuse)

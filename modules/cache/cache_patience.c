@@ -69,10 +69,8 @@ static int may_stand_in(const etg_cache_context *ctx)
 
     return ctx->found.stored != NULL
         && reuse->verdict == ETG_REUSE_VALIDATE && reuse->stale_on_error
-        && reuse->ttl <= 0
-        && (reuse->reason == NULL
-            || (strncmp(reuse->reason, "request", 7)
-                && strncmp(reuse->reason, "data", 4)));
+        && reuse->ttl <= 0 && !reuse->is_by_data
+        && (reuse->reason == NULL || strncmp(reuse->reason, "request", 7));
 }
 
 static int serve_stale(etg_cache_context *ctx, request_rec *r,

@@ -18,6 +18,7 @@
 #include "lib/field_list.h"
 #include "lib/freshness.h"
 #include "lib/invalidation.h"
+#include "lib/precondition.h"
 #include "lib/storable.h"
 #include "lib/validation.h"
 #include "modules/cache/cache_body.h"
@@ -51,8 +52,6 @@ static void tell_of_codings(etg_cache_context *ctx, request_rec *r,
                             const etg_response_view *view);
 static void decide_conditions(etg_cache_context *ctx, request_rec *r,
                               const etg_response_view *view);
-static const char *date_of(const etg_cache_context *ctx,
-                           const etg_response_view *view);
 static void apply_override(etg_cache_context *ctx, request_rec *r);
 static void strip_for_client(request_rec *r);
 
@@ -410,7 +409,11 @@ static void decide_conditions(etg_cache_context *ctx, request_rec *r,
     const char *held = NULL;
     etg_precondition condition = etg_coded_precondition_decide(
         r->headers_in, r->status, apr_table_get(view->fields, "ETag"),
-        date_of(ctx, view), r->request_time, r->pool, &held);
+        etg_precondition_date(apr_table_get(view->fields, "Last-Modified"),
+                              ctx->save.stamp.is_last_modified_ours,
+                              apr_table_get(view->fields, "Date"),
+                              ctx->has_data),
+        r->request_time, r->pool, &held);
 
     if (condition == ETG_PRECONDITION_PASS) {
         return;
@@ -422,20 +425,6 @@ static void decide_conditions(etg_cache_context *ctx, request_rec *r,
     }
     etg_bodiless_make(r, condition == ETG_PRECONDITION_FAILED
                          ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
-}
-
-/* What a date may be held against: the backend's own Last-Modified, or else
- * Date, unless the route's data says that it has changed since (a row that
- * was deleted in the same second leaves both as they are). */
-static const char *date_of(const etg_cache_context *ctx,
-                           const etg_response_view *view)
-{
-    if (ctx->save.stamp.is_last_modified_ours) {
-        return NULL;
-    }
-    return apr_table_get(view->fields, "Last-Modified") != NULL
-           || ctx->has_data ? apr_table_get(view->fields, "Last-Modified")
-                            : apr_table_get(view->fields, "Date");
 }
 
 /* Not on errors, and not on what sets a cookie: such a page is one client's,

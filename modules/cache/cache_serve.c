@@ -27,8 +27,6 @@ static int is_beyond(const etg_cache_context *ctx, request_rec *r,
                      const etg_stored_response *stored);
 static int if_range_holds(const etg_cache_context *ctx, request_rec *r,
                           const etg_stored_response *stored);
-static const char *date_held(const etg_cache_context *ctx,
-                             const etg_stored_response *stored);
 static const char *date_of(const etg_stored_response *stored);
 static void set_fields(etg_cache_context *ctx, request_rec *r,
                        const etg_stored_response *stored);
@@ -120,10 +118,14 @@ static etg_precondition decide_conditions(etg_cache_context *ctx,
                                           request_rec *r,
                                           const etg_stored_response *stored)
 {
+    const char *date = stored->last_modified == NULL ? date_of(stored) : NULL;
     const char *held = NULL;
     etg_precondition condition = etg_coded_precondition_decide(
         r->headers_in, stored->status, ctx->shown.etag,
-        date_held(ctx, stored), r->request_time, r->pool, &held);
+        etg_precondition_date(stored->last_modified,
+                              stored->is_last_modified_ours, date,
+                              ctx->has_data),
+        r->request_time, r->pool, &held);
 
     if (condition == ETG_PRECONDITION_NOT_MODIFIED && held != NULL) {
         ctx->shown.etag = held;
@@ -152,25 +154,14 @@ static int if_range_holds(const etg_cache_context *ctx, request_rec *r,
                           const etg_stored_response *stored)
 {
     return etg_if_range_holds(r->headers_in, ctx->shown.etag,
-                              ctx->shown.is_made
-                              || stored->is_last_modified_ours
-                                  ? NULL : stored->last_modified,
+                              ctx->shown.is_made ? NULL
+                                  : etg_precondition_date(
+                                        stored->last_modified,
+                                        stored->is_last_modified_ours,
+                                        NULL, 1),
                               stored->freshness.date, r->request_time);
 }
 
-/* What a date may be held against. One that we made of the data's times
- * stays when a member goes; and so does Date within its second. */
-static const char *date_held(const etg_cache_context *ctx,
-                             const etg_stored_response *stored)
-{
-    if (stored->is_last_modified_ours) {
-        return NULL;
-    }
-    return stored->last_modified != NULL || ctx->has_data
-        ? stored->last_modified : date_of(stored);
-}
-
-/* Stands in for a missing Last-Modified (RFC 9111 §4.3.2). */
 static const char *date_of(const etg_stored_response *stored)
 {
     for (unsigned i = 0; i < stored->field_count; i++) {

@@ -44,10 +44,10 @@ int etg_freshness_decide_conditions(etg_freshness_context *ctx,
     if (r->status != HTTP_OK) {
         return 0;
     }
-    /* A date of ours proves nothing. */
     condition = etg_precondition_decide(
         r->headers_in, r->status, field_of(r, "ETag"),
-        ctx->stamp.is_last_modified_ours ? NULL : field_of(r, "Last-Modified"),
+        etg_precondition_date(field_of(r, "Last-Modified"),
+                              ctx->stamp.is_last_modified_ours, NULL, 1),
         r->request_time, r->pool);
     if (condition == ETG_PRECONDITION_PASS) {
         return 0;

@@ -101,6 +101,9 @@ static void check_case(const etg_reuse *reuse, const data_case *c, unsigned i)
     ck_assert_msg(reuse->age == c->seen_age * SECOND, "case %u: age", i);
     ck_assert_msg(reuse->ttl == c->ttl * SECOND, "case %u: ttl", i);
     ck_assert_msg(reuse->needs_full_fetch == c->is_full, "case %u: full", i);
+    ck_assert_msg(reuse->is_by_data == (c->reason != NULL
+                                        && !strncmp(c->reason, "data", 4)),
+                  "case %u: by data", i);
     ck_assert_msg(reuse->is_validated
                   == (c->reason != NULL && strcmp(c->reason, "data") == 0),
                   "case %u: is_validated", i);
