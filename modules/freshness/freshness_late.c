@@ -26,6 +26,7 @@
 #include "modules/glue/request_view.h"
 
 #define KIND_BYTES 1
+#define UNDIGESTED "cannot be digested"
 
 /* What the lines are read from. */
 typedef struct response {
@@ -45,9 +46,10 @@ typedef struct growing {
     apr_pool_t *pool;
 } growing;
 
-static apr_status_t begin(etg_freshness_context *ctx,
-                          etg_data_digest_builder **builder, apr_pool_t *p,
-                          const char **reason);
+static const char *read_lines(response *from, etg_freshness_context *ctx,
+                              etg_data_digest *digest, int *has_body);
+static const char *begin(etg_freshness_context *ctx,
+                         etg_data_digest_builder **builder, apr_pool_t *p);
 static const char *read_line(response *from, const etg_freshness_from *line,
                              etg_data_digest_builder *builder);
 static const char *read_json(response *from, const etg_freshness_from *line,
@@ -91,17 +93,39 @@ int etg_freshness_late(etg_freshness_context *ctx, request_rec *r,
 {
     response from = { ctx, etg_response_fields_of(r), body, { NULL, 0 },
                       NULL };
-    etg_data_digest_builder *builder;
     etg_data_digest found;
-    const char *why = NULL;
     int has_body = 0;
-    int is_first = 1;
-    int known;
+    const char *why;
 
     apr_pool_create(&from.pool, r->pool);
     apr_pool_tag(from.pool, "etg_freshness_late");
-    known = begin(ctx, &builder, from.pool, &why) == APR_SUCCESS;
-    for (int i = 0; known && i < ctx->dir->lines->nelts; i++) {
+    why = read_lines(&from, ctx, &found, &has_body);
+    if (why == NULL
+        && !combine(ctx->is_early ? &ctx->early.digest : NULL, &found,
+                    from.pool, &found)) {
+        why = UNDIGESTED;
+    }
+    if (why == NULL) {
+        *digest = found;
+        *is_strong = has_body;
+    }
+    else {
+        *reason = apr_pstrdup(r->pool, why);
+    }
+    apr_pool_destroy(from.pool);
+    return why == NULL;
+}
+
+/* The digest of all late lines. NULL, or why there is none: the end of a
+ * sentence about the response, as in all that follows. */
+static const char *read_lines(response *from, etg_freshness_context *ctx,
+                              etg_data_digest *digest, int *has_body)
+{
+    etg_data_digest_builder *builder;
+    const char *why = begin(ctx, &builder, from->pool);
+    int is_first = 1;
+
+    for (int i = 0; why == NULL && i < ctx->dir->lines->nelts; i++) {
         const etg_freshness_from *line = &APR_ARRAY_IDX(
             ctx->dir->lines, i, etg_freshness_line *)->from;
 
@@ -112,51 +136,35 @@ int etg_freshness_late(etg_freshness_context *ctx, request_rec *r,
             etg_data_digest_next_source(builder);
         }
         is_first = 0;
-        has_body |= line->kind == ETG_FROM_BODY;
-        why = read_line(&from, line, builder);
-        known = why == NULL;
+        *has_body |= line->kind == ETG_FROM_BODY;
+        why = read_line(from, line, builder);
     }
-    if (known && (etg_data_digest_end(builder, &found) != APR_SUCCESS
-                  || !combine(ctx->is_early ? &ctx->early.digest : NULL,
-                              &found, from.pool, &found))) {
-        why = "cannot be digested";
-        known = 0;
+    if (why == NULL && etg_data_digest_end(builder, digest) != APR_SUCCESS) {
+        why = UNDIGESTED;
     }
-    if (known) {
-        *digest = found;
-        *is_strong = has_body;
-    }
-    else {
-        *reason = apr_pstrdup(r->pool, why);
-    }
-    apr_pool_destroy(from.pool);
-    return known;
+    return why;
 }
 
-static apr_status_t begin(etg_freshness_context *ctx,
-                          etg_data_digest_builder **builder, apr_pool_t *p,
-                          const char **reason)
+static const char *begin(etg_freshness_context *ctx,
+                         etg_data_digest_builder **builder, apr_pool_t *p)
 {
     const etg_bytes *salts;
     unsigned count;
     etg_bytes route;
 
     if (!etg_freshness_salts_of(ctx, &route, &salts, &count)) {
-        *reason = "has a salt that cannot be worked out";
-        return APR_EGENERAL;
+        return "has a salt that cannot be worked out";
     }
     if (etg_data_digest_begin(builder, ctx->dir->digest, p) != APR_SUCCESS) {
-        *reason = "cannot be digested";
-        return APR_EGENERAL;
+        return UNDIGESTED;
     }
     etg_data_digest_add_route(*builder, route);
     for (unsigned i = 0; i < count; i++) {
         etg_data_digest_add_salt(*builder, salts[i]);
     }
-    return APR_SUCCESS;
+    return NULL;
 }
 
-/* NULL, or the end of a sentence about the response. */
 static const char *read_line(response *from, const etg_freshness_from *line,
                              etg_data_digest_builder *builder)
 {

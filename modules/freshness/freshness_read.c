@@ -84,14 +84,14 @@ static int ask(etg_freshness_context *ctx, apr_interval_time_t share,
     return answer->outcome == ETG_SOURCE_READ;
 }
 
-/* Returns 0. Why is for who looks for it: the client may have caused it. */
+/* Returns 0. Why, is for debugging: each request of a client may cause it. */
 static int unknown(etg_freshness_context *ctx, etg_lookup_answer *answer,
                    const char *reason)
 {
     memset(answer, 0, sizeof(*answer));
     apr_cpystrn(answer->reason, reason, sizeof(answer->reason));
     if (ctx->is_early) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, ctx->first,
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, ctx->first,
                       ETGLOGNO(0186) "freshness: unknown for %s, which %s",
                       ctx->first->unparsed_uri, reason);
     }
