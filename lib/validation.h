@@ -11,11 +11,11 @@
 /* Fields of a fetch that may be stored: a copy of the client's in `p`,
  * without If-* and Range, with the backend's own validators of `stored` (NULL:
  * none, it is asked in full; `etags` adds more tags for If-None-Match, NULL or
- * a list) and `Accept-Encoding: identity`. Validators go along only if the stored status is 2xx: backends
- * know preconditions for no other, and a 304 by date could revive a stored
- * error. Connection is reduced to its hop tokens, so that no client takes a
- * field away that is part of the key; cookies matched by `ignored_cookies`
- * are removed. */
+ * a list) and `Accept-Encoding: identity`. Validators go along only if the
+ * stored status is 2xx: backends know preconditions for no other, and a 304 by
+ * date could revive a stored error. Connection is reduced to its hop tokens, so
+ * that no client takes a field away that is part of the key; cookies matched by
+ * `ignored_cookies` are removed. */
 apr_table_t *etg_fetch_fields(const apr_table_t *client_fields,
                               const etg_stored_response *stored,
                               const char *etags,
@@ -35,8 +35,9 @@ int etg_validation_selects(const etg_stored_response *stored,
  * we have; PHP puts its default type on every 304), Set-Cookie and -2 (of
  * that one client), a strong ETag that is not the stored one (our bytes were
  * never promised to be its), an ETag or Last-Modified where the stored one is
- * ours, and hop-by-hop fields. Date is the new one's, or gone if it has none. A table in `p`; it may hold fields that
- * etg_storable_fields takes out again (Age, our targeted field). */
+ * ours, and hop-by-hop fields. Date is the new one's, or gone if it has none. A
+ * table in `p`; it may hold fields that etg_storable_fields takes out again
+ * (Age, our targeted field). */
 apr_table_t *etg_validation_update(const etg_stored_response *stored,
                                    const apr_table_t *fresh_fields,
                                    apr_pool_t *p);
@@ -58,8 +59,9 @@ void etg_validation_renew_backend(etg_stored_response *updated,
  * targeted field, the stored permission for private requests and, unless an
  * override, a new Expires or the heuristic says otherwise, the stored
  * lifetime and flags stay. What has the digest of its data counts as having
- * it still. Whatever the answer, this request may be answered with the response: it was just validated for it. If it is no, the update is
- * not stored, and if it is uncacheable the stored response must go as well
+ * it still. Whatever the answer, this request may be answered with the
+ * response: it was just validated for it. If it is no, the update is not
+ * stored, and if it is uncacheable the stored response must go as well
  * (otherwise only this request was in the way).
  */
 void etg_validation_decide(etg_storable *decision,

@@ -340,7 +340,7 @@ class Httpd:
     def claim_end(self):
         """What httpd may say while it stops."""
         # mpm_event, when a connection goes idle just as its child ends
-        self.log.claim("AH03093")
+        self.log.claim("AH0309[23]")
         # and the main thread of its children, which at the end closes the
         # sockets of workers that may be gone (apr_os_sock_get in a core)
         if os.environ.get("MPM", "event") == "event":
