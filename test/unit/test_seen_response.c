@@ -11,6 +11,7 @@
 #include "lib/field_list.h"
 #include "lib/seen_response.h"
 #include "test/unit/damaged_record.h"
+#include "test/unit/nobodys_scope.h"
 
 #define NOW APR_TIME_C(1763827200345678)
 #define HOUR apr_time_from_sec(3600)
@@ -24,8 +25,6 @@ static etg_bytes url;
 
 static void set_up(void)
 {
-    apr_array_header_t *names;
-
     ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
     ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
     url = etg_bytes_of("http!a:80 /products?page=1");
@@ -35,14 +34,7 @@ static void set_up(void)
     seen.fetched_at = NOW;
     seen.etag = "W/\"abc\"";
     fields = apr_table_make(pool, 4);
-    memset(&scope, 0, sizeof(scope));
-    scope.request_fields = fields;
-    scope.vary_names = "";
-    scope.key = etg_bytes_of("0123456789abcdef");
-    names = apr_array_make(pool, 2, sizeof(const char *));
-    APR_ARRAY_PUSH(names, const char *) = "Authorization";
-    APR_ARRAY_PUSH(names, const char *) = "Cookie";
-    scope.private_names = names;
+    scope = nobodys_scope(fields, pool);
 }
 
 static void tear_down(void)
