@@ -58,12 +58,12 @@ static etg_source_outcome fake_look(void *handle, etg_source_look *look)
     apr_snprintf(digits, sizeof(digits), "%d", fake.value);
     fake.began++;
     pthread_cond_broadcast(&fake.moved);
-    fake.waiting++;
+    __atomic_add_fetch(&fake.waiting, 1, __ATOMIC_RELAXED);
     while (fake.held && (fake.held_text == NULL
                          || !strcmp(fake.held_text, look->source->text))) {
         pthread_cond_wait(&fake.moved, &fake.lock);
     }
-    fake.waiting--;
+    __atomic_sub_fetch(&fake.waiting, 1, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&fake.lock);
     if (strcmp(look->source->text, "broken") == 0) {
         return etg_source_unknown(look, "it is broken");
@@ -103,6 +103,13 @@ static void hold(int is_held)
     pthread_mutex_unlock(&fake.lock);
 }
 
+static void set_value(int value)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.value = value;
+    pthread_mutex_unlock(&fake.lock);
+}
+
 static void hold_only(const char *text)
 {
     fake.held_text = text;
@@ -112,12 +119,7 @@ static void hold_only(const char *text)
 /* Looks that wait. */
 static int held_now(void)
 {
-    int count;
-
-    pthread_mutex_lock(&fake.lock);
-    count = fake.waiting;
-    pthread_mutex_unlock(&fake.lock);
-    return count;
+    return __atomic_load_n(&fake.waiting, __ATOMIC_RELAXED);
 }
 
 static void await_began(int count)
@@ -234,7 +236,7 @@ START_TEST(a_request_does_not_share_a_look_up_that_began_before_it)
     hold(1);
     begin(&first);
     await_began(1);
-    fake.value = 1;
+    set_value(1);
     begin(&second);
     await_began(2);
     hold(0);
@@ -261,7 +263,7 @@ START_TEST(requests_that_wait_for_a_thread_share_one_look_up)
         begin(&same_key[i]);
     }
     await_asked(THREADS + 5);
-    fake.value = 1;
+    set_value(1);
     hold(0);
     for (int i = 0; i < 5; i++) {
         end(&same_key[i]);
@@ -414,7 +416,7 @@ START_TEST(a_late_result_is_dropped)
     ask(&late);
     ck_assert_int_eq(late.answer.outcome, ETG_SOURCE_UNKNOWN);
     await_began(1);
-    fake.value = 1;
+    set_value(1);
     hold(0);
     next.arrived = etg_steady_now() + 1;
     ask(&next);

@@ -98,6 +98,11 @@ def test_a_child_killed_in_the_middle_of_look_ups(make_httpd, backend,
             poll(lambda: load.good > good + 100, "requests that go on")
         assert not load.wrong, load.wrong[:3]
     held = poll(lambda: httpd.get(path).get("ETag"), "a tag")
-    asked = backend.hits(path)
-    assert httpd.get(path, {"If-None-Match": held}).status == 304
-    assert backend.hits(path) == asked
+
+    def spared():
+        asked = backend.hits(path)
+        return (httpd.get(path, {"If-None-Match": held}).status == 304
+                and backend.hits(path) == asked)
+    # Who died in what is remembered took that along, and it was said.
+    if "ETG0198" not in httpd.log.text():
+        poll(spared, "a 304 without the backend")
