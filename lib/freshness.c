@@ -247,7 +247,7 @@ static int heuristic_lifetime(const etg_response_view *response,
 {
     apr_time_t modified;
 
-    if (policy->heuristic_fraction <= 0
+    if (policy->heuristic_fraction <= 0 || response->is_last_modified_ours
         || !date_field(response->fields, "Last-Modified",
                        response->received_at, &modified)
         || modified >= date) {

@@ -37,6 +37,8 @@ typedef struct etg_response_view {
                                   * there is no body to store */
     int has_data;                /* would be stored with the digest of its
                                   * data, which decides its reuse */
+    int is_last_modified_ours;   /* of the data; the backend never said so: no
+                                  * lifetime is guessed from it */
 } etg_response_view;
 
 /* ETagCache* directives, as the decisions want them. Times in µs;

@@ -21,6 +21,9 @@ static void set_verdict(etg_reuse *reuse, etg_reuse_verdict verdict,
 static int is_barred(etg_reuse *reuse, const etg_stored_response *stored,
                      const etg_reuse_marks *marks,
                      const etg_request_view *request);
+static int may_be_anothers(const etg_stored_response *stored,
+                           const etg_reuse_data *data);
+static void refuse_stale(etg_reuse *reuse);
 static int is_about_data(const etg_stored_response *stored,
                          const etg_reuse_marks *marks);
 static int is_decided_by_data(etg_reuse *reuse,
@@ -77,8 +80,32 @@ etg_reuse etg_reuse_decide(const etg_stored_response *stored,
         }
         reuse.stale_on_error = is_usable_on_error(&reuse, stored, request,
                                                   policy);
+        if (may_be_anothers(stored, marks->data)) {
+            refuse_stale(&reuse);
+        }
     }
     return reuse;
+}
+
+/* A response without Vary may be here for the data of one request alone,
+ * which another of the same URL need not have. */
+static int may_be_anothers(const etg_stored_response *stored,
+                           const etg_reuse_data *data)
+{
+    static const etg_vary_hash no_vary;
+
+    return stored->status == 200 && data != NULL && data->is_by_request
+        && !memcmp(&stored->vary, &no_vary, sizeof(no_vary))
+        && !(data->is_known && stored->has_data
+             && !memcmp(stored->data, data->digest, sizeof(stored->data)));
+}
+
+static void refuse_stale(etg_reuse *reuse)
+{
+    reuse->stale_on_error = 0;
+    if (reuse->verdict == ETG_REUSE_STALE) {
+        set_by_data(reuse, ETG_REUSE_VALIDATE, "data-unknown");
+    }
 }
 
 /* When the response was made stale, first; 0: it was not. */

@@ -64,6 +64,9 @@ typedef struct etg_reuse_marks {
  *                                    by a clock ahead of ours; unless
  *                                    data->is_by_request
  *     VALIDATE "data-unknown"        stored without a digest
+ *                                    (or, with data->is_by_request and no
+ *                                    Vary, stale and perhaps another's: nor
+ *                                    on errors)
  *     VALIDATE "data-changed"        another digest: stale at once (ttl at most
  *                                    0), never served while it is refreshed
  *     FRESH    "data"                the same digest, and fetched_at less than

@@ -155,6 +155,7 @@ void etg_validation_decide(etg_storable *decision,
     merged.status = stored->status;
     merged.fields = updated;
     merged.has_data |= stored->has_data;
+    merged.is_last_modified_ours |= stored->is_last_modified_ours;
     if (has_directives(fresh->fields, policy)) {
         etg_storable_decide(decision, request, &merged, policy, p);
         return;

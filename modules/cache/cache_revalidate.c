@@ -103,6 +103,7 @@ static void fill_response(etg_response_view *view,
     view->received_at = apr_time_now();
     view->to_head = 0;
     view->has_data = 0;
+    view->is_last_modified_ours = 0;
 }
 
 int etg_cache_may_serve_on_error(const etg_cache_context *ctx, int status)

@@ -106,6 +106,7 @@ static apr_status_t first_brigade(ap_filter_t *f, apr_bucket_brigade *bb)
     etg_cache_data_see(ctx, r);
     view.fields = fields;
     view.has_data = etg_cache_data_is_of_use(ctx, r->status);
+    view.is_last_modified_ours = ctx->save.stamp.is_last_modified_ours;
     if (r->status == HTTP_NOT_MODIFIED && ctx->plan == ETG_CACHE_FETCH
         && ctx->found.stored != NULL) {
         ctx->save.retry = !etg_cache_revalidated(ctx, r, view.fields);

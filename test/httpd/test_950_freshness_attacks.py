@@ -10,6 +10,7 @@ from conftest import PROXY, build, finish
 from harness.backend import answer
 from harness.database import open_database
 from harness.net import poll
+from harness.steps import keep_if_hit
 
 ROWS = "SELECT id, updated_at FROM notes WHERE tenant = %s"
 CONFIG = PROXY + """
@@ -133,3 +134,49 @@ def test_a_name_that_some_take_for_a_params_leaves_the_data_unknown(
     backend.on(path, of_tenant)
     assert "ETag" in httpd.get(path + "?tenant=a")
     assert "ETag" not in httpd.get(path + "?" + query)
+
+
+def test_no_lifetime_is_guessed_from_a_date_of_ours(make_httpd, backend,
+                                                    sqlite, path):
+    """While the data is unknown, a page that says no lifetime has none."""
+    sqlite.execute("CREATE TABLE notes (id INTEGER, updated_at TEXT)")
+    sqlite.execute("INSERT INTO notes VALUES (1, '2020-01-01 00:00:00')")
+    httpd = make_httpd(sqlite.conf + PROXY + """
+        ETagCache On
+        ETagCacheHeuristic 0.1 1h
+        ETagFreshnessBudget 2s
+        <Location "/">
+            ETagFreshness On
+            ETagFreshnessFrom sql "SELECT id, updated_at FROM notes"
+        </Location>
+    """)
+    backend.on(path, answer(200, {}, b"old"))
+    held = poll(lambda: keep_if_hit(httpd.get(path)), "a hit")
+    assert "Last-Modified" in held
+    sqlite.execute("ALTER TABLE notes RENAME TO away")
+    backend.on(path, answer(200, {}, b"new"))
+    httpd.log.claim("ETG018")
+    assert httpd.get(path).body == b"new"
+
+
+@pytest.mark.parametrize("window", [
+    "ETagCacheStaleIfError 1d", "ETagCacheStaleWhileRevalidate 1d"])
+def test_what_stands_in_for_a_page_is_not_another_tenants(
+        make_httpd, backend, notes, path, window):
+    """What is stored for its data alone is stale for nobody else."""
+    httpd = make_httpd(notes.conf + PROXY + """
+        ETagCache On
+        %s
+        ETagFreshnessAllowEmpty On
+        ETagFreshnessBudget 2s
+        <Location "/">
+            ETagFreshness On
+            ETagFreshnessFrom sql "%s" header:X-Tenant
+        </Location>
+    """ % (window, ROWS))
+    backend.on(path, of_tenant)
+    poll(lambda: keep_if_hit(httpd.get(path, tenant("a"))), "a hit")
+    backend.on(path, answer(503, {}, b"down"))
+    for other in ("b", "x" * 5000):             # the last one is unknown
+        assert httpd.get(path, tenant(other)).body != b"a"
+    assert httpd.get(path, tenant("a")).body == b"a"

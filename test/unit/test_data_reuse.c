@@ -221,6 +221,39 @@ START_TEST(what_the_source_cannot_say_leaves_the_rfc_alone)
 }
 END_TEST
 
+START_TEST(what_may_be_anothers_is_never_stale)
+{
+    static const data_case cases[] = {
+        { 0, 5, "", BY_REQUEST | MOVED | ON_ERROR, ETG_REUSE_VALIDATE,
+          "data-changed", 0, 5, 0, 0 },
+        { 0, 5, "", BY_REQUEST | UNLABELLED | ON_ERROR, ETG_REUSE_VALIDATE,
+          "data-unknown", 0, 5, 55, 0 },
+        { 0, 65, "", BY_REQUEST | UNKNOWN | BEHIND, ETG_REUSE_VALIDATE,
+          "data-unknown", 0, 65, -5, 0 },
+        { 0, 65, "Cache-Control: max-stale",
+          BY_REQUEST | UNKNOWN | REVALIDATE, ETG_REUSE_VALIDATE,
+          "data-unknown", 0, 65, -5, 0 },
+        /* its own lifetime is for everybody */
+        { 0, 5, "", BY_REQUEST | UNKNOWN, ETG_REUSE_FRESH, NULL, 0, 5, 55,
+          0 },
+        { 0, 5, "", BY_REQUEST, ETG_REUSE_FRESH, "data", 1, 0, 60, 0 },
+        { 0, 65, "", BY_REQUEST | OLD | BEHIND, ETG_REUSE_STALE,
+          "stale-while-revalidate", 1, 65, -5, 1 },
+    };
+    static const data_case varies = {
+        0, 65, "", BY_REQUEST | UNKNOWN | BEHIND, ETG_REUSE_STALE,
+        "stale-while-revalidate", 1, 65, -5, 0
+    };
+    etg_stored_response stored = labelled(PLAIN);
+    etg_reuse reuse;
+
+    check_cases(cases, ROWS(cases));
+    stored.vary.bytes[0] = 1;
+    reuse = decided(&varies, &stored, (etg_reuse_marks){ 0 });
+    check_case(&reuse, &varies, 0);
+}
+END_TEST
+
 START_TEST(data_says_nothing_of_other_statuses)
 {
     static const int statuses[] = { 203, 204, 301, 404, 410, 500 };
@@ -448,6 +481,7 @@ int main(void)
         changed_data_is_stale_at_once_and_serves_errors_alone,
         what_was_stored_without_a_digest_is_asked_for,
         what_the_source_cannot_say_leaves_the_rfc_alone,
+        what_may_be_anothers_is_never_stale,
         data_says_nothing_of_other_statuses,
         a_mark_speaks_before_the_data,
         a_private_request_is_barred_before_the_data,
