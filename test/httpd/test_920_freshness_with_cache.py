@@ -12,7 +12,7 @@ import pytest
 from conftest import PROXY
 from harness.backend import Counter, answer, http_date
 from harness.crowd import Crowd
-from harness.database import from_line, names_on, render
+from harness.database import at_first, from_line, names_on, render
 from harness.net import poll
 from harness.steps import held_by_its_data
 
@@ -350,10 +350,9 @@ def test_a_row_that_comes_and_goes_leaves_no_page_with_it(
         httpd, backend, shop, asked):
     """It comes behind the first look at the data and goes behind the
     response's head."""
-    def comes(exchange):
-        if exchange.number == 1:
-            shop.insert(0, "for a moment")
-    backend.on(asked, render(shop, per=PER, before=comes))
+    backend.on(asked, render(
+        shop, per=PER,
+        before=at_first(shop.insert, 0, "for a moment")))
     assert names_on(httpd.get(asked))[0] == "for a moment"
     shop.delete(0)
     assert "for a moment" not in names_on(httpd.get(asked))

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import PROXY
 from harness.crowd import Crowd
-from harness.database import from_line, render
+from harness.database import at_first, from_line, render
 from harness.httpd import mpm
 from harness.net import poll
 from harness.race import race
@@ -126,11 +126,9 @@ def test_a_row_that_came_and_went_is_not_shown_later(
     there: the data is again what it was when the request arrived."""
     database.products(10)
     httpd = make_httpd(database.conf + config, cache=cache)
-
-    def comes(exchange):
-        if exchange.number == 1:
-            database.insert(999)
-    backend.on(path, render(database, per=PER, before=comes))
+    backend.on(path, render(
+        database, per=PER,
+        before=at_first(database.insert, 999)))
     first = ask(httpd, path)
     assert 999 in ids(first)
     database.delete(999)
@@ -145,11 +143,9 @@ def test_a_change_behind_the_page_being_rendered_is_seen(
     """The page is older than the data when its head comes back."""
     database.products(10)
     httpd = make_httpd(database.conf + config, cache=cache)
-
-    def changes(exchange):
-        if exchange.number == 1:
-            database.update(3, "another")
-    backend.on(path, render(database, per=PER, after=changes))
+    backend.on(path, render(
+        database, per=PER,
+        after=at_first(database.update, 3, "another")))
     first = ask(httpd, path)
     assert "another" not in names(first)
     assert "another" in names(ask(httpd, path, first))
@@ -163,11 +159,9 @@ def test_a_change_before_the_page_is_rendered_is_seen(
     """The page is newer than the digest that was read first."""
     database.products(10)
     httpd = make_httpd(database.conf + config, cache=cache)
-
-    def changes(exchange):
-        if exchange.number == 1:
-            database.update(3, "another")
-    backend.on(path, render(database, per=PER, before=changes))
+    backend.on(path, render(
+        database, per=PER,
+        before=at_first(database.update, 3, "another")))
     first = ask(httpd, path)
     assert "another" in names(first)
     database.update(3, "a third")
@@ -240,15 +234,10 @@ def test_a_counter_sees_what_came_and_went_within_one_fetch(
         "(SELECT count(*) FROM products)",
         "(SELECT count(*) FROM products), (SELECT count(*) FROM edits)"),
         cache=cache)
-
-    def comes(exchange):
-        if exchange.number == 1:
-            sqlite.insert(999)
-
-    def goes(exchange):
-        if exchange.number == 1:
-            sqlite.delete(999)
-    backend.on(path, render(sqlite, per=PER, before=comes, after=goes))
+    backend.on(path, render(
+        sqlite, per=PER,
+        before=at_first(sqlite.insert, 999),
+        after=at_first(sqlite.delete, 999)))
     first = ask(httpd, path)
     assert 999 in ids(first)
     assert 999 not in ids(ask(httpd, path, first))

@@ -48,6 +48,14 @@ def stamp(moment=None):
     return now.strftime("%Y-%m-%d %H:%M:%S.%f+00")
 
 
+def at_first(change, *values):
+    """For render(): change(*values), while the first page is made."""
+    def during(exchange):
+        if exchange.number == 1:
+            change(*values)
+    return during
+
+
 def names_on(page):
     """The names of the products on a page, an answer of render()."""
     return [row[1] for row in json.loads(page.body)["products"]]
