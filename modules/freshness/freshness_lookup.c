@@ -38,6 +38,10 @@
 #define BLOCKS_KEPT 1048576     /* bytes that wait for the next one */
 #define KEPT_MAX 4096           /* results that may still be shared */
 #define LOCK_WAIT apr_time_from_sec(1)
+/* apr_dbd's SQLite tries a locked database for two seconds: a thread that came
+ * back while the process ends would find its driver gone. httpd's parent waits
+ * three before it asks again. */
+#define STOP_WAIT apr_time_from_msec(2500)
 #define HANGING "earlier look-ups still hang"
 
 typedef enum lookup_state { WAITING, RUNNING, DONE } lookup_state;
@@ -235,8 +239,7 @@ static apr_status_t stop_at_last(void *data)
 {
     etg_lookups *all = data;
 
-    if (etg_lookups_stop(all, all->is_stopping ? 0 : apr_time_from_sec(1))
-        != 0) {
+    if (etg_lookups_stop(all, all->is_stopping ? 0 : STOP_WAIT) != 0) {
         return APR_SUCCESS;
     }
     etg_lookup_groups_close(all->groups);
