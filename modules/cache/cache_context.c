@@ -9,11 +9,6 @@
  */
 #include "modules/cache/cache_background.h"
 
-#include <http_ssl.h>
-
-#include "lib/field_list.h"
-#include "lib/invalidation.h"
-#include "lib/precondition.h"
 #include "modules/glue/request_view.h"
 
 static void fill_policy(etg_cache_context *ctx);
