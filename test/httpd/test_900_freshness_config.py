@@ -29,15 +29,6 @@ def tester():
     backend.close()
 
 
-def configtest(tester, text):
-    kept = list(tester.parts)
-    tester.config(text + "\n")
-    try:
-        return tester.configtest()
-    finally:
-        tester.parts = kept
-
-
 def shown(httpd, target="/", fields=()):
     """What became of a request's look-up."""
     return httpd.get(target, fields).get("X-Freshness")
@@ -94,13 +85,13 @@ WORDS = [
 
 @pytest.mark.parametrize("line,words", LINES)
 def test_a_line_that_cannot_work_is_told_at_configtest(tester, line, words):
-    code, said = configtest(tester, ROUTE % ("ETagFreshnessFrom %s\n" % line))
+    code, said = tester.configtest(ROUTE % ("ETagFreshnessFrom %s\n" % line))
     assert code != 0 and not [w for w in words if w not in said], said
 
 
 @pytest.mark.parametrize("line,words", WORDS)
 def test_a_bad_word_is_told_at_configtest(tester, line, words):
-    code, said = configtest(tester, line)
+    code, said = tester.configtest(line)
     assert code != 0 and not [w for w in words if w not in said], said
 
 
@@ -108,14 +99,14 @@ def test_a_bad_word_is_told_at_configtest(tester, line, words):
     "ETagFreshnessSecret 0123456789abcdef", "ETagFreshnessMemory 1M",
     "ETagFreshnessThreads threads=2"])
 def test_what_all_servers_share_is_not_said_in_one_of_them(tester, line):
-    assert configtest(tester, line)[0] == 0
-    code, said = configtest(tester, HOST % ("a", line))
+    assert tester.configtest(line)[0] == 0
+    code, said = tester.configtest(HOST % ("a", line))
     assert code != 0 and "VirtualHost" in said, said
 
 
 @pytest.mark.parametrize("number,is_good", [(0, True), (2, True), (3, False)])
 def test_a_group_that_a_pattern_lacks_is_told(tester, number, is_good):
-    code, said = configtest(tester, NOWHERE + (
+    code, said = tester.configtest(NOWHERE + (
         '<LocationMatch "^/(a+)/(b+)$">\nETagFreshnessFrom sql "SELECT %%s" '
         'path:%d\n</LocationMatch>' % number))
     assert (code == 0) is is_good, said
@@ -124,21 +115,21 @@ def test_a_group_that_a_pattern_lacks_is_told(tester, number, is_good):
 
 def test_a_line_of_the_main_server_may_be_for_a_virtual_host(tester):
     both = ROUTE % FROM + HOST % ("a", "%s")
-    assert configtest(tester, both % NOWHERE)[0] == 0
-    code, said = configtest(tester, both % "")
+    assert tester.configtest(both % NOWHERE)[0] == 0
+    code, said = tester.configtest(both % "")
     assert code != 0 and "ETagFreshnessDatabase" in said
 
 
 def test_a_line_of_a_virtual_host_needs_a_database_there(tester):
     with_line = HOST % ("a", ROUTE % FROM)
     other = HOST % ("b", NOWHERE)
-    code, said = configtest(tester, with_line + other)
+    code, said = tester.configtest(with_line + other)
     assert code != 0 and STATEMENT in said
-    assert configtest(tester, NOWHERE + with_line)[0] == 0
+    assert tester.configtest(NOWHERE + with_line)[0] == 0
 
 
 def test_a_database_that_is_not_there_is_nothing_to_configtest(tester):
-    code, said = configtest(tester, NOWHERE + ROUTE % FROM)
+    code, said = tester.configtest(NOWHERE + ROUTE % FROM)
     assert code == 0 and "Syntax OK" in said
 
 

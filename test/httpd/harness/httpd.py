@@ -287,12 +287,19 @@ class Httpd:
             env["LD_PRELOAD"] = os.environ["ETG_HTTPD_PRELOAD"]
         return env
 
-    def configtest(self):
-        """httpd -t: its exit status and what it said."""
-        self.write_config()
-        done = subprocess.run(self.command("-t"), text=True,
-                              env=self.environment(), stderr=subprocess.STDOUT,
-                              stdout=subprocess.PIPE)
+    def configtest(self, text=""):
+        """httpd -t, with `text` behind all that is configured: its exit
+        status and what it said."""
+        kept = list(self.parts)
+        self.config(text + "\n")
+        try:
+            self.write_config()
+            done = subprocess.run(self.command("-t"), text=True,
+                                  env=self.environment(),
+                                  stderr=subprocess.STDOUT,
+                                  stdout=subprocess.PIPE)
+        finally:
+            self.parts = kept
         return done.returncode, done.stdout
 
     # life
