@@ -6,6 +6,7 @@
 
 static etg_freshness_context *make(request_rec *first,
                                    const etg_freshness_dir_conf *dir);
+static int is_salted_by_request(const apr_array_header_t *salts);
 static int is_by_request(const apr_array_header_t *params);
 
 /* An ErrorDocument's request_rec has its status from the start. */
@@ -76,7 +77,7 @@ static etg_freshness_context *make(request_rec *first,
     etg_cache_key_make(&ctx->url, etg_key_scheme_of(first), host,
                        first->unparsed_uri, first->headers_in, NULL,
                        ctx->pool);
-    ctx->is_by_request = dir->salts->nelts > 0;
+    ctx->is_by_request = is_salted_by_request(dir->salt);
     for (int i = 0; i < dir->lines->nelts; i++) {
         const etg_freshness_line *line = APR_ARRAY_IDX(
             dir->lines, i, etg_freshness_line *);
@@ -91,6 +92,27 @@ static etg_freshness_context *make(request_rec *first,
     }
     ap_set_module_config(first->request_config, &etag_freshness_module, ctx);
     return ctx;
+}
+
+/* May requests have different salts? Not of text, files and httpd's own
+ * environment; whatever else expressions read may be the client's. */
+static int is_salted_by_request(const apr_array_header_t *salts)
+{
+    static const char file[] = "%{file:/";
+    static const char environment[] = "%{osenv:";
+
+    for (int i = 0; i < salts->nelts; i++) {
+        const char *at = APR_ARRAY_IDX(salts, i, const char *);
+
+        while ((at = ap_strstr_c(at, "%{")) != NULL) {
+            if (strncmp(at, file, sizeof(file) - 1)
+                && strncmp(at, environment, sizeof(environment) - 1)) {
+                return 1;
+            }
+            at += 2;
+        }
+    }
+    return 0;
 }
 
 static int is_by_request(const apr_array_header_t *params)

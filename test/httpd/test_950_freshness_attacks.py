@@ -180,3 +180,26 @@ def test_what_stands_in_for_a_page_is_not_another_tenants(
     for other in ("b", "x" * 5000):             # the last one is unknown
         assert httpd.get(path, tenant(other)).body != b"a"
     assert httpd.get(path, tenant("a")).body == b"a"
+
+
+@pytest.mark.parametrize("salt, status", [
+    ('"release 7" "%{file:/dev/null}%{osenv:PATH}"', 200),
+    ('"%{file:/dev/null}%{reqenv:RELEASE}"', 503)])
+def test_a_salt_that_is_the_same_for_all_makes_nobody_another(
+        make_httpd, backend, sqlite, path, salt, status):
+    sqlite.products(1)
+    httpd = make_httpd(sqlite.conf + PROXY + """
+        ETagCache On
+        ETagCacheStaleIfError 1d
+        ETagFreshnessBudget 2s
+        <Location "/">
+            ETagFreshness On
+            ETagFreshnessSalt %s
+            ETagFreshnessFrom sql "SELECT id, updated_at FROM products"
+        </Location>
+    """ % salt)
+    backend.on(path, answer(200, {}, b"held"))
+    poll(lambda: keep_if_hit(httpd.get(path)), "a hit")
+    sqlite.update(1, "another")
+    backend.on(path, answer(503, {}, b"down"))
+    assert httpd.get(path).status == status
