@@ -64,6 +64,7 @@ static void set_fields(request_rec *r, const etg_seen_response *seen)
     apr_time_t date = r->request_time - r->request_time % APR_USEC_PER_SEC;
 
     set_field(r, "ETag", seen->etag);
+    apr_table_unset(r->notes, "no-etag");   /* of files, by mod_include */
     set_field(r, "Vary", seen->vary);
     set_field(r, "Cache-Control", seen->cache_control);
     set_field(r, "Content-Location", seen->content_location);

@@ -203,3 +203,23 @@ def test_a_salt_that_is_the_same_for_all_makes_nobody_another(
     sqlite.update(1, "another")
     backend.on(path, answer(503, {}, b"down"))
     assert httpd.get(path).status == status
+
+
+def test_the_304_of_a_page_with_includes_has_its_tag(make_httpd, sqlite):
+    """mod_include takes tags of files off, before anybody else comes."""
+    sqlite.products(1)
+    httpd = make_httpd(sqlite.conf + """
+        <Location "/">
+            Options +Includes
+            AddType text/html .shtml
+            AddOutputFilter INCLUDES .shtml
+            ETagFreshness On
+            ETagFreshnessBudget 2s
+            ETagFreshnessFrom sql "SELECT id, updated_at FROM products"
+        </Location>
+    """)
+    httpd.file("page.shtml", '<!--#echo var="SCRIPT_NAME" -->')
+    page = httpd.get("/page.shtml")
+    assert page.body == b"/page.shtml"
+    held = httpd.get("/page.shtml", {"If-None-Match": page.get("ETag")})
+    assert held.status == 304 and held.get("ETag") == page.get("ETag")
