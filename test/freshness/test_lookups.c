@@ -208,6 +208,9 @@ static void setup(void)
 {
     etg_lookup_settings settings = { THREADS, 8, log_it, NULL };
 
+    fake.value = fake.began = fake.open = fake.closed = 0;
+    fake.held_text = NULL;
+    memset(&logged, 0, sizeof(logged));
     apr_pool_create(&pool, NULL);
     ck_assert_int_eq(etg_lookups_create(&lookups, &settings, pool),
                      APR_SUCCESS);

@@ -4,7 +4,7 @@ answered by the backend after the budget at the latest, the log says so once a
 second, no child dies, and digests decide again without a restart.
 
 The bounds are generous: a budget of 50 ms, troubles that would last for
-ever, and answers in less than two and a half seconds."""
+ever, and answers in less than ten seconds."""
 import re
 import signal
 import time
@@ -19,7 +19,7 @@ from harness.httpd import is_running, mpm
 from harness.memcached import Memcached
 from harness.net import poll
 
-SOON = 2.5
+SOON = 10
 
 SQL = from_line()
 MEMCACHED = 'ETagFreshnessFrom memcached "products-version"'
