@@ -275,6 +275,8 @@ static void add_field(etg_cache_context *ctx, request_rec *r,
     apr_table_unset(r->err_headers_out, field->name);
     if (!ap_cstr_casecmp(field->name, "ETag")) {
         value = ctx->shown.etag;
+        /* mod_include means a file's, and says it of each request. */
+        apr_table_unset(r->notes, "no-etag");
     }
     if (!ap_cstr_casecmp(field->name, "Content-Type")) {
         r->content_type = value;

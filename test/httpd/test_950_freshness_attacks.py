@@ -205,11 +205,13 @@ def test_a_salt_that_is_the_same_for_all_makes_nobody_another(
     assert httpd.get(path).status == status
 
 
-def test_the_304_of_a_page_with_includes_has_its_tag(make_httpd, sqlite):
+@pytest.mark.parametrize("cache", ["Off", "On"])
+def test_a_page_with_includes_keeps_its_tag(make_httpd, sqlite, cache):
     """mod_include takes tags of files off, before anybody else comes."""
     sqlite.products(1)
     httpd = make_httpd(sqlite.conf + """
         <Location "/">
+            ETagCache %s
             Options +Includes
             AddType text/html .shtml
             AddOutputFilter INCLUDES .shtml
@@ -217,9 +219,12 @@ def test_the_304_of_a_page_with_includes_has_its_tag(make_httpd, sqlite):
             ETagFreshnessBudget 2s
             ETagFreshnessFrom sql "SELECT id, updated_at FROM products"
         </Location>
-    """)
+    """ % cache)
     httpd.file("page.shtml", '<!--#echo var="SCRIPT_NAME" -->')
     page = httpd.get("/page.shtml")
     assert page.body == b"/page.shtml"
+    if cache == "On":
+        hit = poll(lambda: keep_if_hit(httpd.get("/page.shtml")), "a hit")
+        assert hit.get("ETag") == page.get("ETag") is not None
     held = httpd.get("/page.shtml", {"If-None-Match": page.get("ETag")})
     assert held.status == 304 and held.get("ETag") == page.get("ETag")
