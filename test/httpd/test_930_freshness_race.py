@@ -83,7 +83,11 @@ def test_shared_look_ups_are_found_to_be_old(make_httpd, backend,
         ALONE.replace("ETagFreshness On",
                       "ETagFreshness On\nETagFreshnessShare 1s"), False)
     backend.on(path, render(database, per=PER))
-    verdict = race(httpd, database, path, 2000, per=PER)
+    for _ in range(10):
+        verdict = race(httpd, database, path, 2000, per=PER)
+        if verdict.stale:
+            break
+    # On a busy machine many are unknown, and few are answered alone.
     assert verdict.stale, verdict
 
 
