@@ -35,7 +35,6 @@ static void set_lifetime(etg_freshness *freshness, const etg_cache_control *cc,
                          etg_cc_source source,
                          const etg_response_view *response,
                          const etg_policy *policy);
-static apr_interval_time_t age_field(const apr_table_t *fields);
 static apr_interval_time_t initial_age(const etg_response_view *response,
                                        apr_time_t date);
 static apr_uint32_t reuse_flags(const etg_cache_control *cc);
@@ -286,7 +285,7 @@ static void set_lifetime(etg_freshness *freshness, const etg_cache_control *cc,
     }
 }
 
-static apr_interval_time_t age_field(const apr_table_t *fields)
+apr_interval_time_t etg_age_field(const apr_table_t *fields)
 {
     const char *value = apr_table_get(fields, "Age");
     etg_bytes rest;
@@ -309,7 +308,7 @@ static apr_interval_time_t initial_age(const etg_response_view *response,
                                        apr_time_t date)
 {
     apr_interval_time_t apparent = 0;
-    apr_interval_time_t corrected = age_field(response->fields);
+    apr_interval_time_t corrected = etg_age_field(response->fields);
 
     if (response->received_at > response->requested_at) {
         corrected += response->received_at - response->requested_at;

@@ -56,7 +56,9 @@ static apr_status_t refresh(etg_cache_context *ctx,
     now->freshness = decision.freshness;
     if (is_304) {
         etg_validation_renew_backend(now, fresh_fields);
-        etg_cache_data_renew(ctx, now);
+        if (etg_age_field(fresh_fields) == 0) {
+            etg_cache_data_renew(ctx, now);
+        }
     }
     ctx->found.stored = now;
     if (decision.yes) {

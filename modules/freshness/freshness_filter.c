@@ -20,6 +20,7 @@
 #include <http_connection.h>
 
 #include "etg_log.h"
+#include "lib/freshness.h"
 #include "modules/freshness/freshness_body.h"
 #include "modules/glue/request_view.h"
 
@@ -51,6 +52,7 @@ static int is_stream(const char *type);
 static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb);
 static void label(passage *way, request_rec *r, const etg_bytes *body,
                   const char *reason);
+static int is_of_early(const passage *way);
 static int digest_of(etg_freshness_context *ctx, request_rec *r,
                      const etg_bytes *body, etg_data_digest *digest,
                      int *is_strong, const char **reason);
@@ -236,7 +238,7 @@ static void label(passage *way, request_rec *r, const etg_bytes *body,
     etg_freshness_context *ctx = way->ctx;
     etg_data_digest digest;
     int is_strong = 0;
-    int is_known = !ctx->is_early || etg_freshness_is_unmoved(ctx);
+    int is_known = !ctx->is_early || is_of_early(way);
 
     if (is_known && !ctx->is_late) {
         ctx->stamp.has_data = 1;
@@ -257,6 +259,14 @@ static void label(passage *way, request_rec *r, const etg_bytes *body,
     if (ctx->stamp.has_data) {
         etg_freshness_remember(ctx, r);
     }
+}
+
+/* Is the response of the data that was read before it? Not if a cache between
+ * the backend and us has kept it: it is older than what was read. */
+static int is_of_early(const passage *way)
+{
+    return etg_age_field(way->fields) == 0
+        && etg_freshness_is_unmoved(way->ctx);
 }
 
 static int digest_of(etg_freshness_context *ctx, request_rec *r,

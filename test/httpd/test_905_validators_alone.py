@@ -287,7 +287,8 @@ def test_a_users_tag_answers_no_other_user(route, name, values):
 
 
 @pytest.mark.parametrize("headers", [
-    {"Set-Cookie": "a=b"}, {"Cache-Control": "no-store"}, {"Vary": "*"}])
+    {"Set-Cookie": "a=b"}, {"Cache-Control": "no-store"}, {"Vary": "*"},
+    {"Age": "7"}])
 def test_some_responses_are_not_remembered(make_route, headers):
     route = make_route(headers=headers)
     tag = route.get().get("ETag") or '"x"'

@@ -38,7 +38,7 @@ ETagCacheCompress gzip
 </Location>
 """ % from_line(PER)
 
-OLD = {"Cache-Control": "max-age=60", "Age": "120"}
+OLD = {"Cache-Control": "max-age=60", "Date": http_date(time.time() - 3600)}
 LONG = {"Cache-Control": "max-age=3600"}
 WRITES = pytest.mark.parametrize("write", [
     lambda shop: shop.update(3), lambda shop: shop.insert(0, "new"),
@@ -136,6 +136,17 @@ def test_after_its_trust_a_page_is_fetched_in_full(httpd, backend, shop,
     assert "If-Modified-Since" not in backend.requests(path)[-1]
     again = held_by_its_data(httpd, path)     # it is trusted again
     assert again.hit
+
+
+def test_what_another_cache_has_kept_is_not_of_the_data_of_now(
+        httpd, backend, shop, path):
+    backend.on(path, render(shop, {"Cache-Control": "max-age=600",
+                                   "Age": "7"}, per=PER))
+    httpd.get(path)
+    backend.on(path, render(shop, LONG, per=PER))
+    again = httpd.get(path)
+    assert again.cache["detail"] == "data-unknown"
+    held_by_its_data(httpd, path)
 
 
 def test_while_the_data_is_unknown_lifetimes_decide(httpd, backend, shop,

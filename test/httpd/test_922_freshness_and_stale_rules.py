@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages whose data has moved beside what goes on behind clients: stale-while-
 revalidate, patience, refreshing ahead."""
+import time
+
 import pytest
 
 from conftest import PROXY
-from harness.backend import answer
+from harness.backend import answer, http_date
 from harness.behind import ends, wait_for_ends
 from harness.database import from_line, names_on, render
 from harness.httpd import mpm
@@ -40,7 +42,7 @@ ETagCache On
 
 
 def old(control):
-    return {"Cache-Control": control, "Age": "120"}
+    return {"Cache-Control": control, "Date": http_date(time.time() - 120)}
 
 
 def test_a_window_for_stale_pages_is_not_for_moved_ones(httpd, backend, shop,
@@ -97,7 +99,8 @@ def test_what_was_held_against_its_data_needs_no_refresh_ahead(
         httpd, backend, shop, path):
     path = "/ahead" + path
     backend.on(path, render(shop, {"Cache-Control": "max-age=60",
-                                   "Age": "59"}, per=PER))
+                                   "Date": http_date(time.time() - 59)},
+                            per=PER))
     held_by_its_data(httpd, path)
     for _ in range(20):
         assert keep_if_unmoved(httpd.get(path))

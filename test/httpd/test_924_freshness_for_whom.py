@@ -2,11 +2,12 @@
 """Whose pages and whose data: private requests, virtual hosts, machines that
 share a store, redirects inside; and what counts more than the data."""
 import base64
+import time
 
 import pytest
 
 from conftest import PROXY
-from harness.backend import answer, in_turn, validating
+from harness.backend import answer, http_date, in_turn, validating
 from harness.database import from_line, names_on, render
 from harness.machines import STORES, Machines
 from harness.memcached import Cluster
@@ -45,7 +46,7 @@ ETagCache On
 
 
 def old(control="max-age=60"):
-    return {"Cache-Control": control, "Age": "120"}
+    return {"Cache-Control": control, "Date": http_date(time.time() - 120)}
 
 
 def test_a_backend_that_fails_is_stood_in_for_with_moved_data(
