@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * etg_freshness.h: what mod_etag_freshness knows of a request's data, for
- * other modules: two optional functions (apr_optional.h), looked up in
+ * other modules: three optional functions (apr_optional.h), looked up in
  * post_config or later. Without that module they are not there.
  *
  * The order is everything. A digest that decides is read after the request
@@ -29,6 +29,8 @@ typedef struct etg_freshness_data {
     unsigned char digest[ETG_FRESHNESS_DIGEST_BYTES];   /* of KNOWN */
     apr_interval_time_t trust;  /* how long after a full fetch a response may
                                  * be reused because its digest holds */
+    int is_by_request;          /* more than the URL says which data it is: a
+                                 * field, a variable, the user, a salt */
 } etg_freshness_data;
 
 /* What became of a response on its way through the module. */
@@ -49,6 +51,10 @@ typedef struct etg_freshness_stamp {
  * calls give the first one's answer. Blocks for at most the route's budget. */
 APR_DECLARE_OPTIONAL_FN(void, etg_freshness_read,
                         (request_rec *r, etg_freshness_data *data));
+
+/* Reads it again, now. 1: it is known, and what etg_freshness_read gave. For
+ * a 304 of the backend, which gets no stamp. */
+APR_DECLARE_OPTIONAL_FN(int, etg_freshness_holds, (request_rec *r));
 
 /* What it did to the response that r has now; all zeros: nothing. Valid once
  * the response's head has passed AP_FTYPE_CONTENT_SET. */

@@ -37,6 +37,7 @@ struct etg_data_digest_builder {
 
     apr_uint64_t sources;       /* ended */
     apr_uint64_t members;       /* ended, of all sources */
+    apr_uint64_t empty_sources; /* ended */
     apr_uint64_t source_members;
     int is_inside;              /* of a member; what follows is of it */
     apr_uint64_t values;
@@ -166,6 +167,7 @@ apr_status_t etg_data_digest_end(etg_data_digest_builder *builder,
     memcpy(found.sha256, id.bytes, sizeof(found.sha256));
     found.is_salted = builder->is_salted;
     found.members = builder->members;
+    found.empty_sources = builder->empty_sources;
     found.is_timed = builder->members > 0 && !builder->is_untimed;
     found.newest = builder->newest;
     if (builder->kind == ETG_DATA_DIGEST_RAILS && !builder->is_unsummed) {
@@ -228,6 +230,7 @@ static void put_bytes(etg_data_digest_builder *builder, char token,
 static void end_source(etg_data_digest_builder *builder)
 {
     put_token(builder, '/', builder->source_members);
+    builder->empty_sources += builder->source_members == 0;
     builder->source_members = 0;
     builder->sources++;
 }

@@ -44,6 +44,7 @@ typedef struct etg_data_digest {
     char rails[ETG_DATA_RAILS_LENGTH + 1];
     int is_salted;              /* a salt was added */
     apr_uint64_t members;       /* of all sources */
+    apr_uint64_t empty_sources; /* that have none */
     int is_timed;               /* has members, each with a time */
     apr_time_t newest;          /* of the times read; 0: none */
 } etg_data_digest;

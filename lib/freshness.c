@@ -35,7 +35,6 @@ static void set_lifetime(etg_freshness *freshness, const etg_cache_control *cc,
                          etg_cc_source source,
                          const etg_response_view *response,
                          const etg_policy *policy);
-static apr_interval_time_t age_field(const apr_table_t *fields);
 static apr_interval_time_t initial_age(const etg_response_view *response,
                                        apr_time_t date);
 static apr_uint32_t reuse_flags(const etg_cache_control *cc);
@@ -144,11 +143,20 @@ apr_time_t etg_keep_until(const etg_stored_response *stored,
 {
     apr_interval_time_t on_error = etg_error_window(stored, policy);
     apr_interval_time_t meanwhile = etg_revalidate_window(stored, policy);
+    apr_time_t until = stored->received_at + etg_lifetime_of(stored, policy)
+                       - stored->freshness.initial_age
+                       + (on_error > meanwhile ? on_error : meanwhile)
+                       + (policy->keep > 0 ? policy->keep : 0);
+    apr_time_t trusted_until = etg_fetched_at(stored) + policy->data_trust;
 
-    return stored->received_at + etg_lifetime_of(stored, policy)
-           - stored->freshness.initial_age
-           + (on_error > meanwhile ? on_error : meanwhile)
-           + (policy->keep > 0 ? policy->keep : 0);
+    return stored->has_data && policy->data_trust > 0
+           && trusted_until > until ? trusted_until : until;
+}
+
+apr_time_t etg_fetched_at(const etg_stored_response *stored)
+{
+    return stored->fetched_at != 0 ? stored->fetched_at
+                                   : stored->requested_at;
 }
 
 static int read_targeted(etg_cache_control *cc,
@@ -238,7 +246,7 @@ static int heuristic_lifetime(const etg_response_view *response,
 {
     apr_time_t modified;
 
-    if (policy->heuristic_fraction <= 0
+    if (policy->heuristic_fraction <= 0 || response->is_last_modified_ours
         || !date_field(response->fields, "Last-Modified",
                        response->received_at, &modified)
         || modified >= date) {
@@ -277,7 +285,7 @@ static void set_lifetime(etg_freshness *freshness, const etg_cache_control *cc,
     }
 }
 
-static apr_interval_time_t age_field(const apr_table_t *fields)
+apr_interval_time_t etg_age_field(const apr_table_t *fields)
 {
     const char *value = apr_table_get(fields, "Age");
     etg_bytes rest;
@@ -300,7 +308,7 @@ static apr_interval_time_t initial_age(const etg_response_view *response,
                                        apr_time_t date)
 {
     apr_interval_time_t apparent = 0;
-    apr_interval_time_t corrected = age_field(response->fields);
+    apr_interval_time_t corrected = etg_age_field(response->fields);
 
     if (response->received_at > response->requested_at) {
         corrected += response->received_at - response->requested_at;

@@ -48,6 +48,10 @@ void etg_freshness_of(etg_freshness *freshness, const etg_cache_control *cc,
                       const etg_response_view *response,
                       const etg_policy *policy, apr_pool_t *p);
 
+/* What a response's Age says (above; 0: nothing). More than 0: a cache has kept
+ * it, so it was made before anybody asked for it now. */
+apr_interval_time_t etg_age_field(const apr_table_t *fields);
+
 /* current_age at `now` (§4.2.3), never negative. */
 apr_interval_time_t etg_age_of(const etg_stored_response *stored,
                                apr_time_t now);
@@ -70,9 +74,13 @@ apr_interval_time_t etg_revalidate_window(const etg_stored_response *stored,
                                           const etg_policy *policy);
 
 /* When the store may drop the response: expiry + the longer stale window
- * + policy->keep. */
+ * + policy->keep, and with the digest of its data not before fetched_at +
+ * policy->data_trust. */
 apr_time_t etg_keep_until(const etg_stored_response *stored,
                           const etg_policy *policy);
+
+/* When the fetch of the response's body began. */
+apr_time_t etg_fetched_at(const etg_stored_response *stored);
 
 /* Is the status heuristically cacheable (RFC 9110 §15.1)? 206 is not, here:
  * partial responses are never stored. */

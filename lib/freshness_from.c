@@ -86,6 +86,11 @@ int etg_freshness_from_is_early(etg_from_kind kind)
            || kind == ETG_FROM_MEMCACHED;
 }
 
+int etg_from_param_is_by_request(const etg_from_param *param)
+{
+    return param->kind != ETG_PARAM_QUERY && param->kind != ETG_PARAM_PATH;
+}
+
 const char *etg_from_kind_word(etg_from_kind kind)
 {
     return sources[kind].word;

@@ -44,6 +44,10 @@ const char *etg_freshness_from_parse(const char *line, apr_pool_t *p,
 /* Is it read before the backend is asked, not from its response? */
 int etg_freshness_from_is_early(etg_from_kind kind);
 
+/* May requests of one URL have different values for it (a field, a variable,
+ * the user)? */
+int etg_from_param_is_by_request(const etg_from_param *param);
+
 /* The source's word ("sql"). Static. */
 const char *etg_from_kind_word(etg_from_kind kind);
 

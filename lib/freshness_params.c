@@ -29,6 +29,8 @@ static const char *find_in_query(const char *query, const char *separators,
                                  const char *name, apr_pool_t *p,
                                  const char **value);
 static int is_named(const char *text, apr_size_t length, const char *name);
+static int is_like(const char *text, apr_size_t length, const char *name);
+static int plain(int byte);
 static int decode_one(const char **at, const char *end);
 static const char *decoded(const char *text, apr_size_t length,
                            apr_pool_t *p, const char **value);
@@ -167,6 +169,9 @@ static const char *find_in_query(const char *query, const char *separators,
             }
             found = one;
         }
+        else if (is_like(query, named, name)) {
+            return DIFFERENT;
+        }
         query += length;
         query += *query != '\0';
     }
@@ -186,6 +191,40 @@ static int is_named(const char *text, apr_size_t length, const char *name)
         name++;
     }
     return text == end && *name == '\0';
+}
+
+/* Is it another name, and taken for this one by some? There are those that do
+ * not look at case, that skip spaces before a name, that end it at a NUL, that
+ * write '_' for what their variables may not have, and all have lists:
+ * name[]. */
+static int is_like(const char *text, apr_size_t length, const char *name)
+{
+    const char *end = text + length;
+    const char *next = text;
+
+    while (next < end && decode_one(&next, end) == ' ') {
+        text = next;
+    }
+    for (; *name != '\0'; name++) {
+        if (text == end
+            || plain(decode_one(&text, end)) != plain((unsigned char)*name)) {
+            return 0;
+        }
+    }
+    if (text < end) {
+        int byte = decode_one(&text, end);
+
+        return byte == '[' || byte == '\0';
+    }
+    return 1;
+}
+
+static int plain(int byte)
+{
+    if (byte == '.' || byte == ' ' || byte == '[') {
+        return '_';
+    }
+    return byte < 0 ? byte : etg_lower((unsigned char)byte);
 }
 
 /* Takes a byte off; -1: a "%" that begins no escape. */

@@ -35,6 +35,10 @@ typedef struct etg_response_view {
     apr_time_t received_at;      /* when its fields were complete */
     int to_head;                 /* answers a HEAD: decided as for a GET, but
                                   * there is no body to store */
+    int has_data;                /* would be stored with the digest of its
+                                  * data, which decides its reuse */
+    int is_last_modified_ours;   /* of the data; the backend never said so: no
+                                  * lifetime is guessed from it */
 } etg_response_view;
 
 /* ETagCache* directives, as the decisions want them. Times in µs;
@@ -60,6 +64,10 @@ typedef struct etg_policy {
                                              * digits each; NULL: none */
     int allow_reload;
     int allow_revalidate;
+    apr_interval_time_t data_trust;         /* how long past its fetch the
+                                             * digest of its data may decide
+                                             * on a response; D 0: there is
+                                             * no source */
 } etg_policy;
 
 #endif

@@ -49,6 +49,15 @@ etg_precondition etg_precondition_decide(const apr_table_t *request_fields,
            ? ETG_PRECONDITION_NOT_MODIFIED : ETG_PRECONDITION_PASS;
 }
 
+const char *etg_precondition_date(const char *last_modified, int is_ours,
+                                  const char *date, int has_data)
+{
+    if (is_ours) {
+        return NULL;
+    }
+    return last_modified != NULL || has_data ? last_modified : date;
+}
+
 int etg_if_range_holds(const apr_table_t *request_fields, const char *etag,
                        const char *last_modified, apr_time_t date,
                        apr_time_t now)

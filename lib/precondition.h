@@ -26,6 +26,15 @@ etg_precondition etg_precondition_decide(const apr_table_t *request_fields,
                                          const char *last_modified,
                                          apr_time_t now, apr_pool_t *p);
 
+/* What a client's dates are held against, as `last_modified` for the two
+ * functions here: Last-Modified or, where a response has none, its Date (RFC
+ * 9111 §4.3.2). NULL: nothing. A Last-Modified that was made of the data's
+ * times (`is_ours`) stays when a member goes, so no date is held against it;
+ * and where the data is known (`has_data`) Date does not stand in, as it stays
+ * while the data moves within its second. */
+const char *etg_precondition_date(const char *last_modified, int is_ours,
+                                  const char *date, int has_data);
+
 /* Does If-Range hold (or is there none)? Strong comparison of a tag; a date
  * only if it is the very time of last_modified and that is strong: at least
  * one second before `date`, the response's Date (RFC 9110 §8.8.2.2).

@@ -293,6 +293,14 @@ apr_time_t etg_second_of(apr_time_t when)
 
 /* Eight bytes at a time; where one of them is below 14 (it may be a tab) they
  * are looked at singly. */
+const char *etg_record_line(etg_record_reader *reader)
+{
+    apr_size_t length;
+    const char *line = etg_record_text(reader, &length);
+
+    return etg_record_is_line(line, length) ? line : NULL;
+}
+
 int etg_record_is_line(const char *text, apr_size_t length)
 {
     const apr_uint64_t ones = APR_UINT64_C(0x0101010101010101);

@@ -45,7 +45,10 @@ typedef enum etg_record_kind {
     ETG_RECORD_ITEM_BODY = 'B',
     ETG_RECORD_ITEM_MANIFEST = 'M',
     ETG_RECORD_ITEM_CHUNK = 'K',
-    ETG_RECORD_ITEM_LEASE = 'L'
+    ETG_RECORD_ITEM_LEASE = 'L',
+    /* What mod_etag_freshness remembers. */
+    ETG_RECORD_SEEN_NAMES = 'n',
+    ETG_RECORD_SEEN = 's'
 } etg_record_kind;
 
 typedef struct etg_record_writer {
@@ -124,6 +127,9 @@ int etg_record_is_done(const etg_record_reader *reader);
 
 /* May the text stand in a field? Neither CR, LF nor NUL. */
 int etg_record_is_line(const char *text, apr_size_t length);
+
+/* A text that may, or NULL. */
+const char *etg_record_line(etg_record_reader *reader);
 
 /* The time inside a generation: the base of a record's times, which makes
  * them short; a foreign generation only makes them longer. */

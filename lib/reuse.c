@@ -8,6 +8,8 @@
  */
 #include "lib/reuse.h"
 
+#include <string.h>
+
 #include "lib/freshness.h"
 #include "lib/storable.h"
 
@@ -19,6 +21,24 @@ static void set_verdict(etg_reuse *reuse, etg_reuse_verdict verdict,
 static int is_barred(etg_reuse *reuse, const etg_stored_response *stored,
                      const etg_reuse_marks *marks,
                      const etg_request_view *request);
+static int may_be_anothers(const etg_stored_response *stored,
+                           const etg_reuse_data *data);
+static void refuse_stale(etg_reuse *reuse);
+static int is_about_data(const etg_stored_response *stored,
+                         const etg_reuse_marks *marks);
+static int is_decided_by_data(etg_reuse *reuse,
+                              const etg_stored_response *stored,
+                              const etg_reuse_data *data,
+                              const etg_request_view *request,
+                              const etg_policy *policy, apr_time_t now);
+static void hold_against_data(etg_reuse *reuse,
+                              const etg_stored_response *stored,
+                              const etg_reuse_data *data,
+                              const etg_policy *policy, apr_time_t now);
+static void set_by_data(etg_reuse *reuse, etg_reuse_verdict verdict,
+                        const char *reason);
+static int asks_for_reload(const etg_request_view *request,
+                           const etg_policy *policy);
 static const char *unmet_wish(const etg_reuse *reuse,
                               const etg_cache_control *cc);
 static int is_within_max_stale(const etg_reuse *reuse,
@@ -53,11 +73,39 @@ etg_reuse etg_reuse_decide(const etg_stored_response *stored,
         reuse.ttl = reuse.ttl < left ? reuse.ttl : left;
     }
     if (!is_barred(&reuse, stored, marks, request)) {
-        decide(&reuse, stored, request, policy, soft_purged_at != 0);
+        if (soft_purged_at != 0 || !is_about_data(stored, marks)
+            || !is_decided_by_data(&reuse, stored, marks->data, request,
+                                   policy, now)) {
+            decide(&reuse, stored, request, policy, soft_purged_at != 0);
+        }
         reuse.stale_on_error = is_usable_on_error(&reuse, stored, request,
                                                   policy);
+        if (may_be_anothers(stored, marks->data)) {
+            refuse_stale(&reuse);
+        }
     }
     return reuse;
+}
+
+/* A response without Vary may be here for the data of one request alone,
+ * which another of the same URL need not have. */
+static int may_be_anothers(const etg_stored_response *stored,
+                           const etg_reuse_data *data)
+{
+    static const etg_vary_hash no_vary;
+
+    return stored->status == 200 && data != NULL && data->is_by_request
+        && !memcmp(&stored->vary, &no_vary, sizeof(no_vary))
+        && !(data->is_known && stored->has_data
+             && !memcmp(stored->data, data->digest, sizeof(stored->data)));
+}
+
+static void refuse_stale(etg_reuse *reuse)
+{
+    reuse->stale_on_error = 0;
+    if (reuse->verdict == ETG_REUSE_STALE) {
+        set_by_data(reuse, ETG_REUSE_VALIDATE, "data-unknown");
+    }
 }
 
 /* When the response was made stale, first; 0: it was not. */
@@ -99,13 +147,77 @@ static int is_barred(etg_reuse *reuse, const etg_stored_response *stored,
              || marks->mark >= ETG_STORE_MARK_INVALID) {
         set_verdict(reuse, ETG_REUSE_VALIDATE, "invalidated");
     }
-    else if (stored->freshness.flags & ETG_FRESH_NO_CACHE) {
-        set_verdict(reuse, ETG_REUSE_VALIDATE, "no-cache");
-    }
     else {
         return 0;
     }
     return 1;
+}
+
+static int is_about_data(const etg_stored_response *stored,
+                         const etg_reuse_marks *marks)
+{
+    return stored->status == 200 && marks->data != NULL
+           && marks->data->is_known;
+}
+
+/* 0: trust in the digest has ended, and lifetimes decide. */
+static int is_decided_by_data(etg_reuse *reuse,
+                              const etg_stored_response *stored,
+                              const etg_reuse_data *data,
+                              const etg_request_view *request,
+                              const etg_policy *policy, apr_time_t now)
+{
+    if (asks_for_reload(request, policy)) {
+        set_verdict(reuse, ETG_REUSE_VALIDATE, "request-no-cache");
+    }
+    else if (!data->is_by_request
+             && stored->requested_at >= request->arrived_at
+             && stored->requested_at <= now) {
+        set_by_data(reuse, ETG_REUSE_FRESH, "data-new");
+    }
+    else if (!stored->has_data) {
+        set_by_data(reuse, ETG_REUSE_VALIDATE, "data-unknown");
+    }
+    else {
+        hold_against_data(reuse, stored, data, policy, now);
+    }
+    return reuse->reason != NULL;
+}
+
+static void hold_against_data(etg_reuse *reuse,
+                              const etg_stored_response *stored,
+                              const etg_reuse_data *data,
+                              const etg_policy *policy, apr_time_t now)
+{
+    apr_interval_time_t since = now - etg_fetched_at(stored);
+
+    if (memcmp(stored->data, data->digest, ETG_STORED_DATA_BYTES) != 0) {
+        set_by_data(reuse, ETG_REUSE_VALIDATE, "data-changed");
+        reuse->ttl = reuse->ttl < 0 ? reuse->ttl : 0;
+    }
+    else if (since < data->trust && since > -data->trust) {
+        /* (A clock that was set back must not make trust endless.) */
+        set_by_data(reuse, ETG_REUSE_FRESH, "data");
+        reuse->is_validated = 1;
+        reuse->age = 0;
+        reuse->ttl = etg_lifetime_of(stored, policy);
+    }
+    else {
+        reuse->needs_full_fetch = 1;
+    }
+}
+
+static void set_by_data(etg_reuse *reuse, etg_reuse_verdict verdict,
+                        const char *reason)
+{
+    set_verdict(reuse, verdict, reason);
+    reuse->is_by_data = 1;
+}
+
+static int asks_for_reload(const etg_request_view *request,
+                           const etg_policy *policy)
+{
+    return policy->allow_reload && (request->cc.flags & ETG_CC_NO_CACHE);
 }
 
 /* max-age and min-fresh of the request: wishes for more than fresh. */
@@ -138,6 +250,9 @@ static int is_usable_on_error(const etg_reuse *reuse,
 {
     apr_interval_time_t staleness = -reuse->ttl;
 
+    if (stored->freshness.flags & ETG_FRESH_NO_CACHE) {
+        return 0;
+    }
     if (staleness < 0) {
         return 1;
     }
@@ -181,7 +296,11 @@ static void decide(etg_reuse *reuse, const etg_stored_response *stored,
 {
     const char *wish;
 
-    if (policy->allow_reload && (request->cc.flags & ETG_CC_NO_CACHE)) {
+    if (stored->freshness.flags & ETG_FRESH_NO_CACHE) {
+        set_verdict(reuse, ETG_REUSE_VALIDATE, "no-cache");
+        return;
+    }
+    if (asks_for_reload(request, policy)) {
         set_verdict(reuse, ETG_REUSE_VALIDATE, "request-no-cache");
         return;
     }

@@ -18,6 +18,7 @@ typedef struct etg_reuse {
     apr_interval_time_t age;
     apr_interval_time_t ttl;   /* lifetime - age; negative when stale */
     int stale_on_error;        /* may it be served if the backend fails now? */
+    int is_by_data;            /* `reason` is one of the "data" kind */
     int is_validated;          /* "data": just held against the data. Age is 0
                                 * then, and ttl the lifetime: it is as if the
                                 * backend had said 304 now */
@@ -34,6 +35,8 @@ typedef struct etg_reuse_data {
     unsigned char digest[ETG_STORED_DATA_BYTES];
     apr_interval_time_t trust; /* how long after stored->fetched_at the digest
                                 * may decide */
+    int is_by_request;         /* requests of one URL may have different data:
+                                * what is new need not be ours */
 } etg_reuse_data;
 
 /* What the primary record says (0: never), what the store has found, and what
@@ -56,12 +59,19 @@ typedef struct etg_reuse_marks {
  *   for a stored 200 with data->is_known, here (unless soft-purged or marked by
  *   the store: then the tests below alone):
  *     VALIDATE "request-no-cache"    allow_reload
- *     FRESH    "data-new"            the fetch began since the request arrived
+ *     FRESH    "data-new"            it was asked for (requested_at) since the
+ *                                    request arrived, and not later than now,
+ *                                    by a clock ahead of ours; unless
+ *                                    data->is_by_request
  *     VALIDATE "data-unknown"        stored without a digest
+ *                                    (or, with data->is_by_request and no
+ *                                    Vary, stale and perhaps another's: nor
+ *                                    on errors)
  *     VALIDATE "data-changed"        another digest: stale at once (ttl at most
  *                                    0), never served while it is refreshed
  *     FRESH    "data"                the same digest, and fetched_at less than
- *                                    `trust` ago: whatever its lifetime, and
+ *                                    `trust` from now (either way: clocks are
+ *                                    set back): whatever its lifetime, and
  *                                    no-cache or not
  *     otherwise needs_full_fetch, and the tests below
  *   VALIDATE  "no-cache"             the response says so

@@ -70,8 +70,9 @@ apr_status_t etg_seen_unpack(etg_bytes record, const etg_seen_key *key,
 /* May a request with these fields be answered 304 by it, when the data is
  * `data` now? The digests must be equal, less than `trust` must have gone by
  * since fetched_at (and fetched_at not lie in the future), and If-None-Match
- * must match its tag weakly; alone: with any other precondition, or a Range,
- * the backend is asked. A date never suffices. */
+ * must match its tag weakly; alone: with If-Match, If-Unmodified-Since or a
+ * Range the backend is asked. A date never suffices, and If-Modified-Since
+ * says nothing beside If-None-Match (RFC 9110 §13.1.3). */
 int etg_seen_answers(const etg_seen_response *seen,
                      const unsigned char data[ETG_DATA_DIGEST_BYTES],
                      apr_interval_time_t trust,

@@ -319,6 +319,9 @@ static const char *refused_as_useless(const storing_candidate *candidate,
     int status = candidate->response->status;
     int grounds = ETG_FRESH_EXPLICIT | ETG_FRESH_HEURISTIC;
 
+    if (status == 200 && candidate->response->has_data) {
+        return NULL;
+    }
     if ((freshness->flags & ETG_FRESH_EXPLICIT) == 0
         && (candidate->cc.flags & ETG_CC_PUBLIC) == 0
         && !etg_status_is_heuristic(status)) {

@@ -40,7 +40,9 @@ typedef struct etg_storable {
  *   "error" (+)         status >= 400 that is not fresh for a time, by
  *                       explicit freshness or the heuristic
  *   "no-freshness" (+)  no lifetime, no validator and no stale window: it
- *                       could never be used
+ *                       could never be used; not asked of a 200 with
+ *                       response->has_data, nor is "not-cacheable": the data
+ *                       says whether it holds
  *
  * (+): but not for server errors and 408, 425, 429, which pass.
  * Unknown statuses are treated as the x00 of their class, so that with

@@ -14,6 +14,7 @@
  *            stale-if-error, stale-while-revalidate
  *   bytes    entity; number: body length; both only with a body
  *   number   plain length, only with a body that is gzip-coded
+ *   origin   (stored_origin.c), only with HAS_ORIGIN
  *   text     key
  *   number   fields; of them with a date for a value; which one is the
  *            validator ETag, and Last-Modified (from 1; 0: none)
@@ -33,13 +34,15 @@
 #include "lib/field_list.h"
 #include "lib/field_words.h"
 #include "lib/record.h"
+#include "lib/stored_origin.h"
 
 #define HAS_BODY 1u
 #define HAS_VARY 2u
 #define HAS_LINE 4u
 #define IS_GZIP 8u
 #define IS_CODED_HERE 16u
-#define HAS_BITS 5
+#define HAS_ORIGIN 32u
+#define HAS_BITS 6
 
 /* No gzip-coded body is shorter (header, an empty block, trailer), and none
  * can inflate to more than so many times its length. */
@@ -82,7 +85,6 @@ static void read_freshness(etg_record_reader *reader,
                            etg_stored_response *response);
 static void read_entity(etg_record_reader *reader,
                         etg_stored_response *response);
-static const char *read_line(etg_record_reader *reader);
 static void read_fields(etg_record_reader *reader, apr_pool_t *p,
                         etg_stored_response *response);
 static const char *read_name(etg_record_reader *reader);
@@ -104,6 +106,7 @@ apr_status_t etg_stored_response_pack(const etg_stored_response *response,
                      ETG_STORED_RESPONSE_VERSION,
                      512 + response->key_length, p);
     put_numbers(&writer, response);
+    etg_stored_origin_put(&writer, response);
     etg_record_put_text(&writer, response->key, response->key_length);
     put_fields(&writer, response);
     return etg_record_end(&writer, record);
@@ -158,6 +161,15 @@ static apr_status_t check_limits(const etg_stored_response *response)
         }
         bytes += strlen(field->name) + length;
     }
+    for (i = 0; i < 2; i++) {
+        const char *own = i == 0 ? response->backend_etag
+                                 : response->backend_last_modified;
+
+        if (own != NULL && !etg_record_is_line(own, strlen(own))) {
+            return APR_EINVAL;
+        }
+        bytes += own != NULL ? strlen(own) : 0;
+    }
     return bytes > FIELD_BYTES_MAX ? APR_ENOSPC : APR_SUCCESS;
 }
 
@@ -179,7 +191,8 @@ static apr_uint64_t status_bits(const etg_stored_response *response)
 
     return (response->has_body ? HAS_BODY : 0) | (has_vary ? HAS_VARY : 0)
            | (response->coding == ETG_CODING_GZIP ? IS_GZIP : 0)
-           | (response->is_coded_here ? IS_CODED_HERE : 0);
+           | (response->is_coded_here ? IS_CODED_HERE : 0)
+           | (etg_stored_origin_is_said(response) ? HAS_ORIGIN : 0);
 }
 
 static void put_numbers(etg_record_writer *writer,
@@ -323,7 +336,7 @@ static void read_numbers(etg_record_reader *reader,
     response->is_coded_here = (status & IS_CODED_HERE) != 0;
     response->status = (int)(status >> HAS_BITS);
     response->status_line = status & HAS_LINE
-                                ? read_line(reader)
+                                ? etg_record_line(reader)
                                 : etg_status_line_of(response->status);
     if (response->status < 100 || response->status_line == NULL) {
         etg_record_refuse(reader);
@@ -340,6 +353,10 @@ static void read_numbers(etg_record_reader *reader,
     read_freshness(reader, response);
     if (response->has_body) {
         read_entity(reader, response);
+    }
+    response->fetched_at = response->requested_at;
+    if (status & HAS_ORIGIN) {
+        etg_stored_origin_read(reader, response);
     }
     if (!coding_is_possible(response)) {
         etg_record_refuse(reader);
@@ -372,14 +389,6 @@ static void read_entity(etg_record_reader *reader,
     if (response->coding == ETG_CODING_GZIP) {
         response->plain_length = etg_record_number(reader);
     }
-}
-
-static const char *read_line(etg_record_reader *reader)
-{
-    apr_size_t length;
-    const char *line = etg_record_text(reader, &length);
-
-    return etg_record_is_line(line, length) ? line : NULL;
 }
 
 static void read_fields(etg_record_reader *reader, apr_pool_t *p,

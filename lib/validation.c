@@ -23,6 +23,7 @@ static void set_or_unset(apr_table_t *fields, const char *name,
                          const char *value);
 static int etag_agrees(const char *held, const char *said);
 static int is_updated_by(const char *connection, const char *name);
+static int is_either(const char *name, const char *const kept[2]);
 static int strengthens(const etg_stored_response *stored,
                        const apr_table_t *fresh_fields);
 static int has_directives(const apr_table_t *fields, const etg_policy *policy);
@@ -61,12 +62,14 @@ apr_table_t *etg_fetch_fields(const apr_table_t *client_fields,
     }
     apr_table_setn(fields, "Accept-Encoding", "identity");
     if (stored != NULL && stored->status >= 200 && stored->status <= 299) {
-        if (stored->etag != NULL) {
-            etags = etags == NULL ? stored->etag
-                                  : apr_pstrcat(p, stored->etag, ", ", etags,
-                                                NULL);
+        const char *own = etg_stored_backend_etag(stored);
+
+        if (own != NULL) {
+            etags = etags == NULL ? own
+                                  : apr_pstrcat(p, own, ", ", etags, NULL);
         }
-        set_or_unset(fields, "If-Modified-Since", stored->last_modified);
+        set_or_unset(fields, "If-Modified-Since",
+                     etg_stored_backend_last_modified(stored));
     }
     set_or_unset(fields, "If-None-Match", etags);
     return fields;
@@ -77,12 +80,14 @@ int etg_validation_selects(const etg_stored_response *stored,
 {
     const char *etag = apr_table_get(fields_304, "ETag");
     const char *modified = apr_table_get(fields_304, "Last-Modified");
+    const char *own_etag = etg_stored_backend_etag(stored);
+    const char *own_modified = etg_stored_backend_last_modified(stored);
 
-    if (etag != NULL && stored->etag != NULL) {
-        return etag_agrees(stored->etag, etag);
+    if (etag != NULL && own_etag != NULL) {
+        return etag_agrees(own_etag, etag);
     }
-    if (modified != NULL && stored->last_modified != NULL) {
-        return strcmp(modified, stored->last_modified) == 0;
+    if (modified != NULL && own_modified != NULL) {
+        return strcmp(modified, own_modified) == 0;
     }
     /* A tag alone, and nothing here to hold it against: of something else. */
     return etag == NULL;
@@ -95,14 +100,18 @@ apr_table_t *etg_validation_update(const etg_stored_response *stored,
     const apr_array_header_t *rows = apr_table_elts(fresh_fields);
     const char *connection = etg_field_combined(fresh_fields, "Connection", p);
     apr_table_t *fields = apr_table_make(p, (int)stored->field_count + 4);
-    const char *kept = strengthens(stored, fresh_fields) ? "ETag" : "";
+    int keeps_etag = stored->is_etag_ours || strengthens(stored, fresh_fields);
+    const char *const kept[] = {
+        keeps_etag ? "ETag" : "",
+        stored->is_last_modified_ours ? "Last-Modified" : ""
+    };
 
     for (unsigned i = 0; i < stored->field_count; i++) {
         const etg_field *field = &stored->fields[i];
 
         if (strcasecmp(field->name, "Date") != 0
             && (!is_updated_by(connection, field->name)
-                || strcasecmp(field->name, kept) == 0
+                || is_either(field->name, kept)
                 || apr_table_get(fresh_fields, field->name) == NULL)) {
             apr_table_addn(fields, field->name, field->value);
         }
@@ -112,11 +121,26 @@ apr_table_t *etg_validation_update(const etg_stored_response *stored,
             = &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
 
         if (row->key != NULL && is_updated_by(connection, row->key)
-            && strcasecmp(row->key, kept) != 0) {
+            && !is_either(row->key, kept)) {
             apr_table_addn(fields, row->key, row->val);
         }
     }
     return fields;
+}
+
+void etg_validation_renew_backend(etg_stored_response *updated,
+                                  const apr_table_t *fields_304)
+{
+    const char *etag = apr_table_get(fields_304, "ETag");
+    const char *modified = apr_table_get(fields_304, "Last-Modified");
+
+    if (updated->is_etag_ours && etag != NULL
+        && !strengthens(updated, fields_304)) {
+        updated->backend_etag = etag;
+    }
+    if (updated->is_last_modified_ours && modified != NULL) {
+        updated->backend_last_modified = modified;
+    }
 }
 
 void etg_validation_decide(etg_storable *decision,
@@ -130,6 +154,8 @@ void etg_validation_decide(etg_storable *decision,
 
     merged.status = stored->status;
     merged.fields = updated;
+    merged.has_data |= stored->has_data;
+    merged.is_last_modified_ours |= stored->is_last_modified_ours;
     if (has_directives(fresh->fields, policy)) {
         etg_storable_decide(decision, request, &merged, policy, p);
         return;
@@ -190,17 +216,23 @@ static int length_agrees(const etg_stored_response *stored,
            && length == stored->body_length;
 }
 
+static int is_either(const char *name, const char *const kept[2])
+{
+    return strcasecmp(name, kept[0]) == 0 || strcasecmp(name, kept[1]) == 0;
+}
+
 /* Does it name, strongly, bytes that ours need not be? A server that codes its
  * answers says W/"a" on them, and "a" in a 304 of what it coded. */
 static int strengthens(const etg_stored_response *stored,
                        const apr_table_t *fresh_fields)
 {
     const char *said = apr_table_get(fresh_fields, "ETag");
+    const char *own = etg_stored_backend_etag(stored);
     etg_entity_tag tag;
 
     return said != NULL && etg_entity_tag_parse(etg_bytes_of(said), &tag)
         && !tag.weak
-        && !etg_entity_tag_list_has(etg_bytes_of(said), stored->etag, 1);
+        && !etg_entity_tag_list_has(etg_bytes_of(said), own, 1);
 }
 
 static const char *reduced_connection(const char *value, apr_pool_t *p)

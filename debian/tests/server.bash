@@ -7,7 +7,7 @@ set -euo pipefail
 port=${ETG_TEST_PORT:-8971}
 site=/etc/apache2/sites-available/etagere-test.conf
 page=/var/www/etagere-test/page.txt
-modules=(etag_store_memcached etag_cache etag_store_local)
+modules=(etag_freshness etag_store_memcached etag_cache etag_store_local)
 saved=$(mktemp -d)
 
 apache()
@@ -65,7 +65,8 @@ restore_server()
     rm -rf "$site" "${page%/*}" "$saved"
 }
 
-# Stops the server and gives it one site, with these lines for the cache.
+# Stops the server and gives it one site, with these lines for the cache and
+# these for mod_etag_freshness.
 take_server()
 {
     if is_running; then
@@ -85,6 +86,9 @@ take_server()
     Header set Cache-Control "max-age=60"
     <IfModule etag_cache_module>
 $1
+    </IfModule>
+    <IfModule etag_freshness_module>
+${2:-}
     </IfModule>
 </VirtualHost>
 END

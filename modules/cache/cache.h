@@ -22,6 +22,7 @@
 #include <util_filter.h>
 #include <apr_strings.h>
 
+#include "etg_freshness.h"
 #include "etg_log.h"
 #include "etg_store.h"
 #include "lib/cache_key.h"
@@ -67,6 +68,7 @@ typedef struct etg_cache_runtime {
     struct etg_hit_table *hits;   /* child: view of the counts, or NULL */
     struct etg_prefetch_ledger *ledger; /* child: likewise, or NULL */
     struct etg_cache_warm *warm;  /* what is fetched on schedule, or NULL */
+    struct etg_cache_data_source *data; /* mod_etag_freshness, or NULL */
 } etg_cache_runtime;
 
 /* What a request found in the metastore; all in the context's pool. */
@@ -116,6 +118,7 @@ typedef struct etg_cache_save {
                                    * glance */
     apr_int64_t expected;         /* Content-Length, or -1 */
     const char *invalid_expires;  /* as the backend sent it, or NULL */
+    etg_freshness_stamp stamp;    /* what mod_etag_freshness made of it */
 } etg_cache_save;
 
 typedef struct etg_cache_context {
@@ -130,6 +133,9 @@ typedef struct etg_cache_context {
     etg_cache_key key;
     int is_head;
     int observe;
+    int is_data_read;
+    int has_data;                 /* the route reads its data first; */
+    etg_reuse_data data;          /* and this it was */
     etg_cache_plan plan;
     etg_cache_lookup found;
     apr_table_t *client_fields;   /* the client's, while swapped; else NULL */
@@ -208,9 +214,6 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
                          apr_bucket_brigade *bb);
 /* On a 304 to tags that were mapped back: names the one the client holds. */
 void etg_cache_say_held_tag(const etg_cache_context *ctx, request_rec *r);
-/* Turns r into the 304 or 412 (`status`) for a stored or just received
- * response: no body, nor the fields that speak of one. */
-void etg_cache_make_bodiless(request_rec *r, int status);
 
 /* ---- cache_fetch.c: asking the backend ---- */
 

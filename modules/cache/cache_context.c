@@ -9,19 +9,11 @@
  */
 #include "modules/cache/cache_background.h"
 
-#include <http_ssl.h>
-
-#include "lib/field_list.h"
-#include "lib/invalidation.h"
-#include "lib/precondition.h"
 #include "modules/glue/request_view.h"
 
 static void fill_policy(etg_cache_context *ctx);
 static int may_refresh_behind(const etg_cache_context *ctx);
-static const char *scheme_of(request_rec *r);
 static const char *host_of(request_rec *r);
-static int overrides_method(request_rec *r);
-static int may_be_looked_up(request_rec *r);
 static apr_status_t leave(void *context);
 
 etg_cache_context *etg_cache_context_of(request_rec *r)
@@ -65,7 +57,7 @@ void etg_cache_key_of(const etg_cache_context *ctx, const char *target,
 {
     request_rec *r = ctx->first;
 
-    etg_cache_key_make(key, scheme_of(r), host_of(r), target,
+    etg_cache_key_make(key, etg_key_scheme_of(r), host_of(r), target,
                        ctx->request.fields, &ctx->server->key_rules,
                        ctx->pool);
 }
@@ -85,7 +77,7 @@ void etg_cache_collapse_key_make(etg_cache_context *ctx)
 void etg_cache_origin_of(const etg_cache_context *ctx, const char **scheme,
                          const char **host)
 {
-    *scheme = scheme_of(ctx->first);
+    *scheme = etg_key_scheme_of(ctx->first);
     *host = host_of(ctx->first);
 }
 
@@ -130,22 +122,6 @@ static int may_refresh_behind(const etg_cache_context *ctx)
              && etg_request_has_certificate(ctx->first));
 }
 
-/* Two virtual hosts that share a store may answer the same Host differently
- * (by port or address), and a client may send any port in Host: the virtual
- * host's own name and port are part of the scheme's place in the key. */
-static const char *scheme_of(request_rec *r)
-{
-    const char *scheme = ap_http_scheme(r);
-    const server_rec *s = r->server;
-
-    if (!s->is_virtual) {
-        return scheme;
-    }
-    return apr_psprintf(r->pool, "%s!%s:%u", scheme,
-                        s->server_hostname ? s->server_hostname : "",
-                        s->addrs ? (unsigned)s->addrs->host_port : 0u);
-}
-
 static const char *host_of(request_rec *r)
 {
     const char *host = apr_table_get(r->headers_in, "Host");
@@ -159,7 +135,7 @@ const char *etg_cache_pass_reason(const etg_cache_context *ctx,
     if (r->method_number != M_GET) {
         return "method";
     }
-    if (!may_be_looked_up(r)) {
+    if (!etg_request_may_be_looked_up(r)) {
         return "request";
     }
     if (ctx->server->meta.provider == NULL) {
@@ -177,33 +153,6 @@ int etg_cache_is_bypassed(const etg_cache_context *ctx, request_rec *r)
 
     return ctx->dir->bypass != NULL
         && ap_expr_exec(r, ctx->dir->bypass, &error) != 0;
-}
-
-/* Frameworks that see fields as environment variables take '_' for '-'. */
-static int overrides_method(request_rec *r)
-{
-    static const char *const names[] = {
-        "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
-        "X_HTTP_Method_Override", "X_HTTP_Method", "X_Method_Override", NULL
-    };
-
-    for (int i = 0; names[i] != NULL; i++) {
-        if (apr_table_get(r->headers_in, names[i]) != NULL) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* A body, a protocol change or a method in disguise makes a GET something
- * else; without Host nothing says whose resource it is. */
-static int may_be_looked_up(request_rec *r)
-{
-    return !etg_request_has_body(r)
-        && apr_table_get(r->headers_in, "Upgrade") == NULL
-        && !overrides_method(r)
-        && apr_table_get(r->headers_in, "Host") != NULL
-        && r->proto_num >= HTTP_VERSION(1, 0);
 }
 
 void etg_cache_say_status(const etg_cache_context *ctx, apr_table_t *fields)

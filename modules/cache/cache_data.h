@@ -8,23 +8,39 @@
 
 #include "modules/cache/cache.h"
 
-/* Looks the optional functions up (optional_fn_retrieve). */
-void etg_cache_data_register(void);
+/* Looks the optional functions up: runtime->data stays NULL without the
+ * module (post_config, in pconf). */
+void etg_cache_data_open(etg_cache_runtime *runtime, apr_pool_t *pconf);
 
-/* Reads the data of the request, once; fills ctx->data and ctx->has_data.
- * To be called before a look-up whose verdict counts. */
+/* Reads the data of the request, once: ctx->has_data says whether the route
+ * has a source. Before the look-up whose verdict it is for, and so before
+ * whatever the backend is asked. */
 void etg_cache_data_read(etg_cache_context *ctx);
 
-/* Says to the module that r's request fields are the cache's own, and that
- * they are the client's again. */
-void etg_cache_data_asks(etg_cache_context *ctx, request_rec *r, int asks);
+/* Says to the module that r's request fields are the cache's own, or that
+ * they are the client's (again). */
+void etg_cache_data_asks(const etg_cache_context *ctx, request_rec *r,
+                         int asks);
 
-/* Gives `record`, made of the response that r has now, the digest of its data
- * and the backend's own validators. */
-void etg_cache_data_stamp(etg_cache_context *ctx, request_rec *r,
+/* Must the backend send its response whole, although it is stored? */
+int etg_cache_data_needs_full(const etg_cache_context *ctx);
+
+/* Fills save.stamp for the response that r has now. */
+void etg_cache_data_see(etg_cache_context *ctx, request_rec *r);
+
+/* May that response be of use because of its data: to whoever finds its
+ * digest again, or to those who wait for it? */
+int etg_cache_data_is_of_use(const etg_cache_context *ctx, int status);
+
+/* Gives `record`, made of that response, the digest of its data and the
+ * backend's own validators. */
+void etg_cache_data_stamp(const etg_cache_context *ctx,
                           etg_stored_response *record);
 
-/* Would a response that is stored now have a digest? */
-int etg_cache_data_is_stamped(etg_cache_context *ctx, request_rec *r);
+/* The backend has said that `record` still holds: gives it the digest that
+ * the data has had all the time since before it was asked, or leaves what it
+ * was stored with, which is as true as it was. */
+void etg_cache_data_renew(const etg_cache_context *ctx,
+                          etg_stored_response *record);
 
 #endif

@@ -13,6 +13,7 @@
 #include "lib/invalidation.h"
 #include "lib/validation.h"
 #include "modules/cache/cache_cluster.h"
+#include "modules/cache/cache_data.h"
 #include "modules/glue/request_view.h"
 
 static void end_response(const etg_cache_context *ctx, request_rec *r,
@@ -44,9 +45,11 @@ int etg_cache_fetch_redirected(etg_cache_context *ctx, request_rec *r)
     int status;
 
     etg_cache_save_insert(ctx, r);
+    etg_cache_data_asks(ctx, r, ctx->plan == ETG_CACHE_FETCH);
     /* Tells our own hook to decline in the run that follows. */
     ap_set_module_config(r->request_config, &etag_cache_module, ctx);
     status = ap_run_handler(r);
+    etg_cache_data_asks(ctx, r, 0);
     etg_cache_restore_fields(ctx, r);
     if (r->next != NULL) {
         return status;           /* an inner request_rec has concluded */
@@ -109,9 +112,11 @@ static int renew_filters(request_rec *r)
 
 static void swap_fields(etg_cache_context *ctx, request_rec *r)
 {
+    const etg_stored_response *held = etg_cache_data_needs_full(ctx)
+        ? NULL : ctx->found.stored;
+
     ctx->client_fields = r->headers_in;
-    r->headers_in = etg_fetch_fields(r->headers_in, ctx->found.stored,
-                                     NULL,
+    r->headers_in = etg_fetch_fields(r->headers_in, held, NULL,
                                      ctx->dir->ignored_cookies, r->pool);
 }
 

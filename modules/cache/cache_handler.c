@@ -31,6 +31,7 @@ static etg_collapse_role join(etg_cache_context *ctx);
 static void look_up(etg_cache_context *ctx, apr_time_t now);
 static int is_usable(const etg_cache_context *ctx);
 static int answer_from_store(etg_cache_context *ctx, request_rec *r);
+static const char *word_of(const etg_reuse *reuse);
 static int is_refreshed_behind(const etg_cache_context *ctx);
 static int may_have_body(etg_cache_context *ctx);
 static void forget_stored(etg_cache_context *ctx);
@@ -205,8 +206,10 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
         ctx->status.hit = !ctx->status.collapsed;
         ctx->status.has_ttl = 1;
         ctx->status.ttl = found->reuse.ttl;
-        etg_cache_trace(ctx, found->reuse.verdict == ETG_REUSE_FRESH
-                             ? "fresh" : "stale");
+        if (found->reuse.is_by_data && found->trouble == APR_SUCCESS) {
+            ctx->status.detail = found->reuse.reason;
+        }
+        etg_cache_trace(ctx, word_of(&found->reuse));
         if (is_refreshed_behind(ctx)) {
             ctx->status.detail = found->reuse.reason;
             etg_cache_refresh_behind(ctx, r);
@@ -230,6 +233,14 @@ static int answer_from_store(etg_cache_context *ctx, request_rec *r)
         return refuse_to_fetch(ctx, r);
     }
     return DECLINED;
+}
+
+static const char *word_of(const etg_reuse *reuse)
+{
+    if (reuse->is_validated) {
+        return "valid";
+    }
+    return reuse->verdict == ETG_REUSE_FRESH ? "fresh" : "stale";
 }
 
 static int is_refreshed_behind(const etg_cache_context *ctx)

@@ -3,9 +3,11 @@
  * cache_lookup.c: from the key to a stored response and the verdict on it.
  *
  * One call of the store reads both records in one view: it shows the primary
- * to choose(), which names the response record of the variant that fits.
+ * to choose(), which names the response record of the variant that fits. The
+ * data behind it is read before, if there is who can: so the verdict is of
+ * data that is no older than the request.
  */
-#include "modules/cache/cache.h"
+#include "modules/cache/cache_data.h"
 
 typedef struct chooser {
     etg_cache_context *ctx;
@@ -28,6 +30,7 @@ void etg_cache_look_up(etg_cache_context *ctx, etg_store_depth depth,
     etg_stored_response *stored;
     apr_status_t rv;
 
+    etg_cache_data_read(ctx);
     memset(found, 0, sizeof(*found));
     found->spec = "";
     rv = meta->provider->meta_lookup(meta->instance, &ctx->key.hash, choose,
@@ -48,6 +51,7 @@ void etg_cache_look_up(etg_cache_context *ctx, etg_store_depth depth,
     }
     found->marks.mark = answer.mark;
     found->marks.marked_at = answer.marked_at;
+    found->marks.data = ctx->has_data ? &ctx->data : NULL;
     stored = apr_palloc(ctx->pool, sizeof(*stored));
     if (etg_stored_response_unpack(answer.response, ctx->pool, stored)
         != APR_SUCCESS

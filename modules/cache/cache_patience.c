@@ -61,14 +61,15 @@ static int may_be_patient(const etg_cache_context *ctx)
         && ctx->body_trouble == APR_SUCCESS && may_stand_in(ctx);
 }
 
-/* A client that asks for more than a fresh response gets what it wants. */
+/* A client that asks for more than a fresh response gets what it wants; and
+ * what is not of the data as it is now is for errors alone. */
 static int may_stand_in(const etg_cache_context *ctx)
 {
     const etg_reuse *reuse = &ctx->found.reuse;
 
     return ctx->found.stored != NULL
         && reuse->verdict == ETG_REUSE_VALIDATE && reuse->stale_on_error
-        && reuse->ttl <= 0
+        && reuse->ttl <= 0 && !reuse->is_by_data
         && (reuse->reason == NULL || strncmp(reuse->reason, "request", 7));
 }
 

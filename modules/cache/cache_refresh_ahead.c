@@ -3,7 +3,8 @@
  * cache_refresh_ahead.c: what a fresh hit does for the next ones.
  *
  * Only clients' own hits count: what the background fetches would otherwise
- * keep itself alive. A HEAD fetches nothing that could be stored.
+ * keep itself alive. A HEAD fetches nothing that could be stored. What was
+ * just held against its data has no age that would matter.
  */
 #include "modules/cache/cache_refresh_ahead.h"
 
@@ -38,6 +39,7 @@ static int is_counted(const etg_cache_context *ctx)
     return ctx->errand == NULL && !ctx->observe && !ctx->is_head
         && ctx->found.stored != NULL
         && ctx->found.reuse.verdict == ETG_REUSE_FRESH
+        && !ctx->found.reuse.is_validated
         && ctx->runtime->hits != NULL
         && etg_cache_background_is_on(ctx->runtime);
 }

@@ -3,13 +3,13 @@
  * cache_revalidate.c: what the backend's answer to a validation does to the
  * stored response (RFC 9111 §4.3.3 to §4.3.5, RFC 5861 §4).
  */
-#include "modules/cache/cache.h"
+#include "modules/cache/cache_data.h"
 
 #include "lib/freshness.h"
 #include "lib/validation.h"
 
 static apr_status_t refresh(etg_cache_context *ctx,
-                            const apr_table_t *fresh_fields);
+                            const apr_table_t *fresh_fields, int is_304);
 static void set_fields(etg_cache_context *ctx, etg_stored_response *stored,
                        apr_table_t *fields);
 static void fill_response(etg_response_view *view,
@@ -26,7 +26,7 @@ int etg_cache_revalidated(etg_cache_context *ctx, request_rec *r,
     }
     ctx->status.forward_status = HTTP_NOT_MODIFIED;
     etg_cache_trace(ctx, "valid");
-    if (refresh(ctx, fields) == APR_SUCCESS) {
+    if (refresh(ctx, fields, 1) == APR_SUCCESS) {
         ctx->status.stored = 1;
         etg_cache_trace(ctx, "store");
     }
@@ -39,7 +39,7 @@ int etg_cache_revalidated(etg_cache_context *ctx, request_rec *r,
 /* Makes found.stored what the 304 says it now is, and writes it unless it may
  * not be stored any longer. It answers this request in any case. */
 static apr_status_t refresh(etg_cache_context *ctx,
-                            const apr_table_t *fresh_fields)
+                            const apr_table_t *fresh_fields, int is_304)
 {
     const etg_stored_response *old = ctx->found.stored;
     etg_stored_response *now = apr_pmemdup(ctx->pool, old, sizeof(*old));
@@ -54,6 +54,12 @@ static apr_status_t refresh(etg_cache_context *ctx,
     now->requested_at = fresh.requested_at;
     now->received_at = fresh.received_at;
     now->freshness = decision.freshness;
+    if (is_304) {
+        etg_validation_renew_backend(now, fresh_fields);
+        if (etg_age_field(fresh_fields) == 0) {
+            etg_cache_data_renew(ctx, now);
+        }
+    }
     ctx->found.stored = now;
     if (decision.yes) {
         return etg_cache_write_response(ctx, now, decision.vary);
@@ -98,6 +104,8 @@ static void fill_response(etg_response_view *view,
     view->requested_at = ctx->requested_at;
     view->received_at = apr_time_now();
     view->to_head = 0;
+    view->has_data = 0;
+    view->is_last_modified_ours = 0;
 }
 
 int etg_cache_may_serve_on_error(const etg_cache_context *ctx, int status)
@@ -125,7 +133,9 @@ void etg_cache_head_seen(etg_cache_context *ctx,
         return;
     }
     if (etg_head_agrees(ctx->found.stored, response->fields)) {
-        refresh(ctx, response->fields);
+        if (!etg_cache_data_needs_full(ctx)) {
+            refresh(ctx, response->fields, 0);
+        }
         return;
     }
     etg_cache_write_mark(ctx->server, &ctx->key, ETG_STORE_MARK_INVALID,

@@ -18,11 +18,14 @@
 #include "lib/field_list.h"
 #include "lib/freshness.h"
 #include "lib/invalidation.h"
+#include "lib/precondition.h"
 #include "lib/storable.h"
 #include "lib/validation.h"
 #include "modules/cache/cache_body.h"
 #include "modules/cache/cache_compress.h"
+#include "modules/cache/cache_data.h"
 #include "modules/cache/cache_raw_expires.h"
+#include "modules/glue/bodiless.h"
 #include "modules/glue/request_view.h"
 
 static apr_status_t save_filter(ap_filter_t *f, apr_bucket_brigade *bb);
@@ -100,7 +103,10 @@ static apr_status_t first_brigade(ap_filter_t *f, apr_bucket_brigade *bb)
     }
     fields = etg_response_fields_of(r);
     etg_cache_raw_expires_restore(ctx, fields);
+    etg_cache_data_see(ctx, r);
     view.fields = fields;
+    view.has_data = etg_cache_data_is_of_use(ctx, r->status);
+    view.is_last_modified_ours = ctx->save.stamp.is_last_modified_ours;
     if (r->status == HTTP_NOT_MODIFIED && ctx->plan == ETG_CACHE_FETCH
         && ctx->found.stored != NULL) {
         ctx->save.retry = !etg_cache_revalidated(ctx, r, view.fields);
@@ -331,6 +337,7 @@ static void begin_storing(etg_cache_context *ctx, request_rec *r,
     save->record.freshness = save->decision.freshness;
     save->record.etag = apr_table_get(view->fields, "ETag");
     save->record.last_modified = apr_table_get(view->fields, "Last-Modified");
+    etg_cache_data_stamp(ctx, &save->record);
     etg_cache_compress_begin(ctx, view);
     ctx->status.stored = 1;
 }
@@ -400,11 +407,13 @@ static void tell_of_codings(etg_cache_context *ctx, request_rec *r,
 static void decide_conditions(etg_cache_context *ctx, request_rec *r,
                               const etg_response_view *view)
 {
-    const char *date = apr_table_get(view->fields, "Last-Modified");
     const char *held = NULL;
     etg_precondition condition = etg_coded_precondition_decide(
         r->headers_in, r->status, apr_table_get(view->fields, "ETag"),
-        date != NULL ? date : apr_table_get(view->fields, "Date"),
+        etg_precondition_date(apr_table_get(view->fields, "Last-Modified"),
+                              ctx->save.stamp.is_last_modified_ours,
+                              apr_table_get(view->fields, "Date"),
+                              ctx->has_data),
         r->request_time, r->pool, &held);
 
     if (condition == ETG_PRECONDITION_PASS) {
@@ -415,9 +424,8 @@ static void decide_conditions(etg_cache_context *ctx, request_rec *r,
         apr_table_unset(r->err_headers_out, "ETag");
         apr_table_setn(r->headers_out, "ETag", held);
     }
-    etg_cache_make_bodiless(
-        r, condition == ETG_PRECONDITION_FAILED
-           ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
+    etg_bodiless_make(r, condition == ETG_PRECONDITION_FAILED
+                         ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
 }
 
 /* Not on errors, and not on what sets a cookie: such a page is one client's,

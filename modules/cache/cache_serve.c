@@ -13,8 +13,10 @@
 #include "lib/coded_tag.h"
 #include "lib/field_list.h"
 #include "lib/freshness.h"
+#include "lib/http_date.h"
 #include "lib/precondition.h"
 #include "modules/cache/cache_inflate.h"
+#include "modules/glue/bodiless.h"
 
 static void choose_form(etg_cache_context *ctx, request_rec *r,
                         const etg_stored_response *stored);
@@ -28,6 +30,9 @@ static int if_range_holds(const etg_cache_context *ctx, request_rec *r,
 static const char *date_of(const etg_stored_response *stored);
 static void set_fields(etg_cache_context *ctx, request_rec *r,
                        const etg_stored_response *stored);
+static void move_dates(request_rec *r, apr_table_t *fields, apr_time_t date,
+                       apr_time_t now);
+static const char *date_text(apr_time_t when, apr_pool_t *p);
 static void add_field(etg_cache_context *ctx, request_rec *r,
                       apr_table_t *fields, const etg_field *field);
 static void drop_applied_filters(etg_cache_context *ctx, request_rec *r);
@@ -80,7 +85,7 @@ int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
     }
     set_fields(ctx, r, stored);
     if (condition == ETG_PRECONDITION_NOT_MODIFIED) {
-        etg_cache_make_bodiless(r, HTTP_NOT_MODIFIED);
+        etg_bodiless_make(r, HTTP_NOT_MODIFIED);
     }
     else if (stored->has_body || stored->status == HTTP_OK) {
         ap_set_content_length(r, ctx->shown.length);
@@ -113,11 +118,13 @@ static etg_precondition decide_conditions(etg_cache_context *ctx,
                                           request_rec *r,
                                           const etg_stored_response *stored)
 {
+    const char *date = stored->last_modified == NULL ? date_of(stored) : NULL;
     const char *held = NULL;
     etg_precondition condition = etg_coded_precondition_decide(
         r->headers_in, stored->status, ctx->shown.etag,
-        stored->last_modified != NULL ? stored->last_modified
-                                      : date_of(stored),
+        etg_precondition_date(stored->last_modified,
+                              stored->is_last_modified_ours, date,
+                              ctx->has_data),
         r->request_time, r->pool, &held);
 
     if (condition == ETG_PRECONDITION_NOT_MODIFIED && held != NULL) {
@@ -148,11 +155,13 @@ static int if_range_holds(const etg_cache_context *ctx, request_rec *r,
 {
     return etg_if_range_holds(r->headers_in, ctx->shown.etag,
                               ctx->shown.is_made ? NULL
-                                                 : stored->last_modified,
+                                  : etg_precondition_date(
+                                        stored->last_modified,
+                                        stored->is_last_modified_ours,
+                                        NULL, 1),
                               stored->freshness.date, r->request_time);
 }
 
-/* Stands in for a missing Last-Modified (RFC 9111 §4.3.2). */
 static const char *date_of(const etg_stored_response *stored)
 {
     for (unsigned i = 0; i < stored->field_count; i++) {
@@ -201,7 +210,9 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
                        const etg_stored_response *stored)
 {
     apr_table_t *fields = apr_table_make(r->pool, stored->field_count + 4);
-    apr_interval_time_t age = etg_age_of(stored, apr_time_now());
+    apr_time_t now = apr_time_now();
+    apr_interval_time_t age = ctx->found.reuse.is_validated
+        ? 0 : etg_age_of(stored, now);
 
     r->content_type = NULL;
     for (unsigned i = 0; i < stored->field_count; i++) {
@@ -210,6 +221,9 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
     if (ctx->shown.coding == ETG_CODING_GZIP) {
         apr_table_unset(r->err_headers_out, "Content-Encoding");
         apr_table_setn(fields, "Content-Encoding", "gzip");
+    }
+    if (ctx->found.reuse.is_validated) {
+        move_dates(r, fields, stored->freshness.date, now);
     }
     if (ctx->shown.is_negotiated) {
         etg_vary_add_accept_encoding(fields, r->pool);
@@ -228,6 +242,30 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
     }
 }
 
+/* It is as if the backend had said now that the response still holds. */
+static void move_dates(request_rec *r, apr_table_t *fields, apr_time_t date,
+                       apr_time_t now)
+{
+    const char *value = apr_table_get(fields, "Expires");
+    apr_time_t expires;
+
+    if (value != NULL
+        && etg_http_date_parse(etg_bytes_of(value), now, &expires)
+        && expires > date) {
+        apr_table_setn(fields, "Expires",
+                       date_text(expires + now - date, r->pool));
+    }
+    apr_table_setn(fields, "Date", date_text(now, r->pool));
+}
+
+static const char *date_text(apr_time_t when, apr_pool_t *p)
+{
+    char *text = apr_palloc(p, APR_RFC822_DATE_LEN);
+
+    apr_rfc822_date(text, when);
+    return text;
+}
+
 static void add_field(etg_cache_context *ctx, request_rec *r,
                       apr_table_t *fields, const etg_field *field)
 {
@@ -237,6 +275,8 @@ static void add_field(etg_cache_context *ctx, request_rec *r,
     apr_table_unset(r->err_headers_out, field->name);
     if (!ap_cstr_casecmp(field->name, "ETag")) {
         value = ctx->shown.etag;
+        /* mod_include means a file's, and says it of each request. */
+        apr_table_unset(r->notes, "no-etag");
     }
     if (!ap_cstr_casecmp(field->name, "Content-Type")) {
         r->content_type = value;
@@ -261,24 +301,6 @@ void etg_cache_say_held_tag(const etg_cache_context *ctx, request_rec *r)
                                   r->request_time, r->pool, &held);
     if (held != NULL) {
         apr_table_setn(r->headers_out, "ETag", held);
-    }
-}
-
-void etg_cache_make_bodiless(request_rec *r, int status)
-{
-    static const char *const of_the_body[] = {
-        "Content-Encoding", "Content-Language", "Content-Length",
-        "Content-Range", "Content-Type", NULL
-    };
-
-    for (int i = 0; of_the_body[i] != NULL; i++) {
-        apr_table_unset(r->headers_out, of_the_body[i]);
-    }
-    r->content_type = NULL;
-    r->status = status;
-    r->status_line = NULL;
-    if (status != HTTP_NOT_MODIFIED) {
-        ap_set_content_length(r, 0);
     }
 }
 

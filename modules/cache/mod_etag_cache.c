@@ -7,6 +7,7 @@
  */
 #include "modules/cache/cache_background.h"
 
+#include "modules/cache/cache_data.h"
 #include "modules/cache/cache_handler.h"
 #include "modules/cache/cache_inflate.h"
 #include "modules/cache/cache_prefetch.h"
@@ -32,6 +33,13 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog,
     return etg_cache_stores_configure(pconf, ptemp, s);
 }
 
+static etg_cache_runtime *runtime_of(server_rec *s)
+{
+    etg_cache_server_conf *conf = ap_get_module_config(s->module_config,
+                                                       &etag_cache_module);
+    return conf->runtime;
+}
+
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog,
                        apr_pool_t *ptemp, server_rec *s)
 {
@@ -43,14 +51,8 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     etg_cache_background_prepare(ptemp, s);
     etg_cache_warm_prepare(pconf, s);
+    etg_cache_data_open(runtime_of(s), pconf);
     return etg_cache_stores_prepare(pconf, s);
-}
-
-static etg_cache_runtime *runtime_of(server_rec *s)
-{
-    etg_cache_server_conf *conf = ap_get_module_config(s->module_config,
-                                                       &etag_cache_module);
-    return conf->runtime;
 }
 
 static void child_init(apr_pool_t *pchild, server_rec *s)

@@ -9,9 +9,10 @@
  * The way of a request: the handler (after the cache's, before all others)
  * reads the data (freshness_read.c); if what is remembered of the last 200
  * still holds it answers 304 (freshness_answer.c); otherwise it declines, and
- * the filter gives the backend's response its validators
- * (freshness_filter.c, freshness_body.c) and has it remembered
- * (freshness_memory.c).
+ * the filter gives the backend's response its validators (freshness_filter.c;
+ * freshness_late.c where they are made of the response itself), and has it
+ * remembered (freshness_memory.c) for requests like this one
+ * (freshness_scope.c).
  */
 #ifndef ETG_FRESHNESS_MODULE_H
 #define ETG_FRESHNESS_MODULE_H
@@ -43,6 +44,9 @@ typedef struct etg_freshness_runtime {
     etg_lookups *lookups;         /* child, or NULL */
     struct etg_freshness_memory *memory;  /* of last responses, or NULL */
     etg_bytes secret;             /* for tags of private requests */
+    apr_uint32_t unlabelled;      /* responses that should have got a tag, */
+    apr_uint32_t unlabelled_said_at;      /* since the log said so; in this
+                                           * process, by atomics */
 } etg_freshness_runtime;
 
 typedef struct etg_freshness_context {
@@ -57,6 +61,7 @@ typedef struct etg_freshness_context {
     int is_early;                 /* has a source that is read before the
                                    * backend is asked */
     int is_late;                  /* has one that is read from the response */
+    int is_by_request;            /* more than the URL says which data it is */
     int is_read;                  /* `early` was asked for */
     etg_lookup_answer early;      /* freshness_read.c */
 
@@ -66,6 +71,7 @@ typedef struct etg_freshness_context {
 
     apr_table_t *client_fields;   /* the client's, while preconditions are
                                    * kept from the backend; else NULL */
+    apr_table_t *backend_fields;  /* what stands in for them */
     int is_filtered;              /* the response's head was seen to */
     etg_freshness_stamp stamp;    /* of the response */
 } etg_freshness_context;
@@ -76,6 +82,14 @@ typedef struct etg_freshness_context {
  * first asked for; NULL: the module has no business with r (another method,
  * subrequest, forward proxy, ErrorDocument, Off, no line). */
 etg_freshness_context *etg_freshness_context_of(request_rec *r);
+/* The one that was made, whatever r has become since; or NULL. */
+etg_freshness_context *etg_freshness_context_found(request_rec *r);
+/* Does the cache ask the backend for itself (ETG_FRESHNESS_NOTE_CACHE_ASKS)?
+ */
+int etg_freshness_cache_asks(const etg_freshness_context *ctx,
+                             const request_rec *r);
+/* For access logs: %{etag-freshness}n. `word` is static. */
+void etg_freshness_note(etg_freshness_context *ctx, const char *word);
 
 /* ---- freshness_read.c: the data, before the backend ---- */
 
@@ -90,6 +104,7 @@ int etg_freshness_salts_of(etg_freshness_context *ctx, etg_bytes *route,
                            const etg_bytes **salts, unsigned *count);
 /* The optional functions of etg_freshness.h, under their own names. */
 void etg_freshness_read(request_rec *r, etg_freshness_data *data);
+int etg_freshness_holds(request_rec *r);
 void etg_freshness_stamp_of(request_rec *r, etg_freshness_stamp *stamp);
 
 /* ---- freshness_handler.c ---- */
@@ -97,6 +112,11 @@ void etg_freshness_stamp_of(request_rec *r, etg_freshness_stamp *stamp);
 /* The handler hook. OK: answered 304; DECLINED: the backend is to be asked,
  * and the filter is in place. */
 int etg_freshness_handler(request_rec *r);
+/* Puts the client's fields back where preconditions were kept from the
+ * backend: before anything goes downstream. */
+void etg_freshness_restore_fields(etg_freshness_context *ctx, request_rec *r);
+/* The same for the insert_error_filter hook: an error page. */
+void etg_freshness_restore_for_error(request_rec *r);
 
 /* ---- freshness_answer.c: 304 without the backend ---- */
 
@@ -132,6 +152,7 @@ int etg_freshness_wants_body(const etg_freshness_context *ctx);
 /* ---- freshness_memory.c: the last 200 of each URL, in shared memory ---- */
 
 /* pre_config, post_config of a real start, child_init. */
+int etg_freshness_memory_register(apr_pool_t *pconf);
 int etg_freshness_memory_prepare(etg_freshness_runtime *runtime,
                                  apr_int64_t size, apr_pool_t *pconf,
                                  server_rec *s);
@@ -143,6 +164,14 @@ void etg_freshness_recall(etg_freshness_context *ctx);
 /* Remembers the 200 that goes out on r, whose validators are final. */
 void etg_freshness_remember(etg_freshness_context *ctx, request_rec *r);
 
+/* ---- freshness_scope.c ---- */
+
+/* What a response with this Vary (see etg_data_tag_scope) depends on besides
+ * the data. */
+void etg_freshness_scope_of(etg_freshness_context *ctx,
+                            const char *vary_names,
+                            etg_data_tag_scope *scope);
+
 /* ---- freshness_start.c: configuration, start, children ---- */
 
 int etg_freshness_check_config(apr_pool_t *pconf, apr_pool_t *plog,
@@ -150,5 +179,11 @@ int etg_freshness_check_config(apr_pool_t *pconf, apr_pool_t *plog,
 int etg_freshness_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                               apr_pool_t *ptemp, server_rec *s);
 void etg_freshness_child_init(apr_pool_t *pchild, server_rec *s);
+
+/* ---- freshness_check.c ---- */
+
+/* Says in the error log which SQL sources cannot be read now; within three
+ * seconds. */
+void etg_freshness_check_sources(server_rec *main, apr_pool_t *p);
 
 #endif

@@ -15,15 +15,18 @@
 
 #define EVERYWHERE (RSRC_CONF | ACCESS_CONF)
 #define LINES_KEY "etag-freshness-lines"
+#define BUDGET_KEY "etag-freshness-budget"
 
 static const char *set_from(cmd_parms *cmd, void *directory,
                             const char *args);
 static const char *set_salt(cmd_parms *cmd, void *directory,
                             const char *text);
+static const char *note_budget(cmd_parms *cmd, const void *value);
 static const char *check_driver(cmd_parms *cmd, const void *value);
 static const char *check_field_name(cmd_parms *cmd, const void *value);
 static const char *check_secret(cmd_parms *cmd, const void *value);
 static const char *check_threads(cmd_parms *cmd, const void *value);
+static const char *check_is_main(cmd_parms *cmd, const void *value);
 static apr_array_header_t *all_lines(apr_pool_t *pconf);
 static const char *read_section(cmd_parms *cmd, etg_freshness_line *line);
 static int is_none(const apr_array_header_t *texts);
@@ -67,7 +70,8 @@ const command_rec etg_freshness_commands[] = {
                   ETG_DURATION(etg_freshness_dir_conf, budget,
                                .def = 50 * ETG_MILLISECOND,
                                .min = ETG_MILLISECOND,
-                               .max = 10 * ETG_SECOND),
+                               .max = 10 * ETG_SECOND,
+                               .check = note_budget),
                   EVERYWHERE, "How long a request waits for a look-up"),
     AP_INIT_TAKE1("ETagFreshnessAllowEmpty", etg_option_set,
                   ETG_FLAG(etg_freshness_dir_conf, allows_empty),
@@ -98,14 +102,14 @@ const command_rec etg_freshness_commands[] = {
                   "on machines that share clients"),
     AP_INIT_RAW_ARGS("ETagFreshnessThreads", etg_option_set,
                      ETG_TEXT(etg_freshness_server_conf, threads,
-                              .def_text = "threads=4 queue=256",
+                              .def_text = "threads=4 queue=1024",
                               .check = check_threads),
                      RSRC_CONF, "Threads that look up, per database and "
-                     "process: threads=4 queue=256"),
+                     "process: threads=4 queue=1024"),
     AP_INIT_TAKE1("ETagFreshnessMemory", etg_option_set,
                   ETG_SIZE(etg_freshness_server_conf, memory,
                            .def = 2 * ETG_MIB, .min = 65536,
-                           .max = 32 * ETG_MIB),
+                           .max = 32 * ETG_MIB, .check = check_is_main),
                   RSRC_CONF, "Shared memory for what the last responses were "
                   "like"),
     AP_INIT_ITERATE("ETagFreshnessPrivateHeaders", etg_option_set,
@@ -168,6 +172,9 @@ static const char *set_from(cmd_parms *cmd, void *directory, const char *args)
     line = apr_pcalloc(cmd->pool, sizeof(*line));
     line->text = apr_pstrdup(cmd->pool, args);
     line->number = all->nelts;
+    line->server = cmd->server;
+    line->place = apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename,
+                               cmd->directive->line_num);
     error = etg_freshness_from_parse(args, cmd->pool, &line->from);
     if (error == NULL) {
         error = read_section(cmd, line);
@@ -205,7 +212,7 @@ static const char *read_section(cmd_parms *cmd, etg_freshness_line *line)
         if (line->groups == NULL) {
             return "path:N needs a <LocationMatch>, whose groups it counts";
         }
-        if ((apr_size_t)param->number > line->groups->re_nsub) {
+        if (param->number > (int)line->groups->re_nsub) {
             return apr_psprintf(cmd->pool, "path:%d, but \"%s\" has %d groups",
                                 param->number, pattern,
                                 (int)line->groups->re_nsub);
@@ -227,8 +234,9 @@ static const char *set_salt(cmd_parms *cmd, void *directory, const char *text)
         apr_array_clear(conf->salts);
         return NULL;
     }
-    salt = ap_expr_parse_cmd(cmd, text, AP_EXPR_FLAG_STRING_RESULT, &error,
-                             NULL);
+    salt = ap_expr_parse_cmd(cmd, text, AP_EXPR_FLAG_STRING_RESULT
+                                        | AP_EXPR_FLAG_DONT_VARY,
+                             &error, NULL);
     if (error != NULL) {
         return apr_psprintf(cmd->pool, "ETagFreshnessSalt: \"%s\": %s", text,
                             error);
@@ -261,6 +269,34 @@ const apr_array_header_t *etg_freshness_all_lines(apr_pool_t *pconf)
     return all_lines(pconf);
 }
 
+/* In pconf, as lines are. */
+static apr_int64_t *longest_budget(apr_pool_t *pconf)
+{
+    void *budget = NULL;
+
+    apr_pool_userdata_get(&budget, BUDGET_KEY, pconf);
+    if (budget == NULL) {
+        budget = apr_pcalloc(pconf, sizeof(apr_int64_t));
+        *(apr_int64_t *)budget = ETG_SOURCE_BUDGET;
+        apr_pool_userdata_setn(budget, BUDGET_KEY, NULL, pconf);
+    }
+    return budget;
+}
+
+apr_interval_time_t etg_freshness_longest_budget(apr_pool_t *pconf)
+{
+    return *longest_budget(pconf);
+}
+
+static const char *note_budget(cmd_parms *cmd, const void *value)
+{
+    apr_int64_t *longest = longest_budget(cmd->server->process->pconf);
+    apr_int64_t budget = *(const apr_int64_t *)value;
+
+    *longest = budget > *longest ? budget : *longest;
+    return NULL;
+}
+
 static const char *check_driver(cmd_parms *cmd, const void *value)
 {
     const char *name = *(const char *const *)value;
@@ -284,16 +320,23 @@ static const char *check_field_name(cmd_parms *cmd, const void *value)
 
 static const char *check_secret(cmd_parms *cmd, const void *value)
 {
-    (void)cmd;
-    return strlen(*(const char *const *)value) >= ETG_DATA_TAG_KEY_MIN
-        ? NULL : "is shorter than 16 characters";
+    return strlen(*(const char *const *)value) < ETG_DATA_TAG_KEY_MIN
+        ? "is shorter than 16 characters" : check_is_main(cmd, value);
 }
 
 static const char *check_threads(cmd_parms *cmd, const void *value)
 {
     etg_background_limits limits;
-
-    (void)cmd;
-    return etg_background_limits_parse(
+    const char *error = etg_background_limits_parse(
         &limits, etg_bytes_of(*(const char *const *)value));
+
+    return error != NULL ? error : check_is_main(cmd, value);
+}
+
+/* What all servers share is said once. */
+static const char *check_is_main(cmd_parms *cmd, const void *value)
+{
+    (void)value;
+    return cmd->server->is_virtual
+        ? "is for all servers, and belongs outside of <VirtualHost>" : NULL;
 }

@@ -16,6 +16,8 @@ typedef struct etg_freshness_line {
     etg_freshness_from from;
     const char *text;             /* as it was written, for messages */
     const char *section;          /* the <Location>'s argument, or "" */
+    const char *place;            /* file:line, for messages */
+    const server_rec *server;     /* which it is written in */
     ap_regex_t *groups;           /* that of its <LocationMatch>, for path:N;
                                    * NULL: it has none */
     unsigned number;              /* 0, 1... over all lines of the process */
@@ -70,5 +72,10 @@ void *etg_freshness_create_server(apr_pool_t *p, server_rec *s);
 /* All lines that were read, etg_freshness_line * rows; of this reading of the
  * configuration. */
 const apr_array_header_t *etg_freshness_all_lines(apr_pool_t *pconf);
+
+/* The longest ETagFreshnessBudget that is written anywhere: databases are
+ * told to give up after it. Budgets belong to directories, and connections,
+ * which have a time-out of their own, to servers. */
+apr_interval_time_t etg_freshness_longest_budget(apr_pool_t *pconf);
 
 #endif

@@ -13,6 +13,8 @@
 
 #include "lib/steady_clock.h"
 
+#define LOCK_WAIT apr_time_from_sec(1)
+
 typedef struct handle {
     struct handle *next;
     const etg_source_kind *kind;
@@ -158,7 +160,9 @@ int etg_lookup_groups_stop(etg_lookup_groups *groups,
     int left = 0;
 
     /* None is made any more: nobody is let in. */
-    pthread_mutex_lock(groups->lock);
+    if (!etg_lock_in_time(groups->lock, LOCK_WAIT)) {
+        return 1;
+    }
     first = groups->first;
     pthread_mutex_unlock(groups->lock);
     for (etg_lookup_group *at = first; at != NULL; at = at->next) {

@@ -8,6 +8,10 @@
  * what a RUNNING look-up's thread alone touches: its order (a copy in the
  * job's pool) and its handles. It is held for a few instructions.
  *
+ * Each source is read on its own group's threads, so that one that hangs
+ * keeps no other's: where a look-up has parts of several groups it is handed
+ * on from one to the next.
+ *
  * When it began is noted under that lock before any source is read: whoever
  * has seen it WAITING arrived before.
  *
@@ -16,19 +20,28 @@
  */
 #include "freshness_lookup.h"
 
+#include <apr_allocator.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
+#include <apr_thread_mutex.h>
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "freshness_group.h"
+#include "freshness_order.h"
 #include "lib/steady_clock.h"
 #include "lib/workers.h"
 
 #define CHAINS 256              /* a power of two */
+#define BLOCKS_KEPT 1048576     /* bytes that wait for the next one */
 #define KEPT_MAX 4096           /* results that may still be shared */
+#define LOCK_WAIT apr_time_from_sec(1)
+/* apr_dbd's SQLite tries a locked database for two seconds: a thread that came
+ * back while the process ends would find its driver gone. httpd's parent waits
+ * three before it asks again. */
+#define STOP_WAIT apr_time_from_msec(2500)
 #define HANGING "earlier look-ups still hang"
 
 typedef enum lookup_state { WAITING, RUNNING, DONE } lookup_state;
@@ -48,15 +61,24 @@ typedef struct lookup {
     etg_lookup_order order;     /* the job's thread; in the job's pool */
     etg_lookup_group **groups;  /* of the parts */
     etg_lookup_run run;
+    etg_source_look look;
+    unsigned part;              /* the next one to read */
 
     unsigned hash;
     apr_size_t key_length;
     unsigned char key[];
 } lookup;
 
+/* The parts of one group, read on its threads. */
+typedef struct leg {
+    lookup *made;
+    int is_last;                /* the look-up's pool ends with it */
+} leg;
+
 struct etg_lookups {
     etg_lookup_settings settings;
     apr_pool_t *pool;           /* its own */
+    apr_allocator_t *blocks;    /* of look-ups: the pool's own */
     pthread_mutex_t lock;
     int is_stopping;
     int is_stopped;
@@ -69,23 +91,24 @@ struct etg_lookups {
 };
 
 static apr_status_t stop_at_last(void *data);
+static apr_status_t keep_blocks(etg_lookups *all);
 static lookup *shareable(etg_lookups *all, const etg_lookup_order *order,
                          unsigned hash);
 static lookup *lookup_make(etg_lookups *all, const etg_lookup_order *order,
                            unsigned hash);
-static void order_copy(lookup *made, const etg_lookup_order *order,
-                       apr_pool_t *p);
 static lookup *begin(etg_lookups *all, const etg_lookup_order *order,
                      unsigned hash, const char **reason);
-static void hand_over(etg_lookups *all, lookup *made);
+static void hand_on(lookup *made);
+static apr_status_t leg_gone(void *data);
 static void await(lookup *waited, apr_time_t deadline,
                   etg_lookup_answer *answer);
 static void unknown(etg_lookup_answer *answer, const char *reason);
-static void account(etg_lookups *all, const etg_lookup_answer *answer);
+static void account(etg_lookups *all, const etg_lookup_order *order,
+                    const etg_lookup_answer *answer);
 static apr_status_t job_gone(void *data);
 static void work(void *baton, apr_pool_t *pool);
-static void read_parts(lookup *made, apr_pool_t *pool,
-                       etg_lookup_answer *answer);
+static int read_parts(lookup *made, etg_lookup_answer *answer);
+static void digest_end(lookup *made, etg_lookup_answer *answer);
 static void finish(lookup *made, const etg_lookup_answer *answer);
 static void unlist(lookup *listed);
 static void leave(lookup *used);
@@ -102,7 +125,13 @@ apr_status_t etg_lookups_create(etg_lookups **lookups,
         return APR_ENOMEM;
     }
     rv = etg_job_pool_create(&all->pool, "freshness");
+    if (rv == APR_SUCCESS) {
+        rv = keep_blocks(all);
+    }
     if (rv != APR_SUCCESS) {
+        if (all->pool != NULL) {
+            apr_pool_destroy(all->pool);
+        }
         free(all);
         return rv;
     }
@@ -113,6 +142,23 @@ apr_status_t etg_lookups_create(etg_lookups **lookups,
     apr_pool_pre_cleanup_register(p, all, stop_at_last);
     *lookups = all;
     return APR_SUCCESS;
+}
+
+/* Look-ups take their memory from here and give it back: an allocator of
+ * each one's own would map and unmap it every time. */
+static apr_status_t keep_blocks(etg_lookups *all)
+{
+    apr_thread_mutex_t *mutex;
+    apr_status_t rv = apr_thread_mutex_create(&mutex,
+                                              APR_THREAD_MUTEX_DEFAULT,
+                                              all->pool);
+
+    if (rv == APR_SUCCESS) {
+        all->blocks = apr_pool_allocator_get(all->pool);
+        apr_allocator_mutex_set(all->blocks, mutex);
+        apr_allocator_max_free_set(all->blocks, BLOCKS_KEPT);
+    }
+    return rv;
 }
 
 void etg_lookup_ask(etg_lookups *all, const etg_lookup_order *order,
@@ -149,7 +195,9 @@ void etg_lookup_ask(etg_lookups *all, const etg_lookup_order *order,
             found->deadline = deadline;
         }
         if (is_new) {
-            hand_over(all, found);
+            pthread_mutex_unlock(&all->lock);
+            hand_on(found);
+            pthread_mutex_lock(&all->lock);
         }
         await(found, deadline, answer);
         leave(found);
@@ -159,14 +207,17 @@ void etg_lookup_ask(etg_lookups *all, const etg_lookup_order *order,
     }
     answer->is_shared = !is_new;
     answer->took = etg_steady_now() - asked;
-    account(all, answer);                               /* unlocks */
+    account(all, order, answer);                         /* unlocks */
 }
 
 int etg_lookups_stop(etg_lookups *all, apr_interval_time_t wait)
 {
     int left;
 
-    pthread_mutex_lock(&all->lock);
+    /* Perhaps in a signal handler that came out of this very lock. */
+    if (!etg_lock_in_time(&all->lock, LOCK_WAIT)) {
+        return 1;
+    }
     all->is_stopping = 1;
     pthread_mutex_unlock(&all->lock);
     left = etg_lookup_groups_stop(all->groups, wait);
@@ -188,8 +239,7 @@ static apr_status_t stop_at_last(void *data)
 {
     etg_lookups *all = data;
 
-    if (etg_lookups_stop(all, all->is_stopping ? 0 : apr_time_from_sec(1))
-        != 0) {
+    if (etg_lookups_stop(all, all->is_stopping ? 0 : STOP_WAIT) != 0) {
         return APR_SUCCESS;
     }
     etg_lookup_groups_close(all->groups);
@@ -267,9 +317,10 @@ static lookup *lookup_make(etg_lookups *all, const etg_lookup_order *order,
     apr_pool_t *p;
     lookup *made;
 
-    if (etg_job_pool_create(&p, "look-up") != APR_SUCCESS) {
+    if (apr_pool_create_unmanaged_ex(&p, NULL, all->blocks) != APR_SUCCESS) {
         return NULL;
     }
+    apr_pool_tag(p, "look-up");
     made = calloc(1, sizeof(*made) + order->key.length);
     if (made == NULL || etg_steady_condition_init(&made->done)
                         != APR_SUCCESS) {
@@ -285,7 +336,10 @@ static lookup *lookup_make(etg_lookups *all, const etg_lookup_order *order,
     memcpy(made->key, order->key.data, order->key.length);
     made->run.pool = p;
     apr_pool_cleanup_register(p, made, job_gone, apr_pool_cleanup_null);
-    order_copy(made, order, p);
+    etg_lookup_order_copy(&made->order, order, p);
+    made->look.pool = p;
+    made->groups = apr_pcalloc(p, order->part_count
+                                  * sizeof(*made->groups));
     for (unsigned i = 0; i < order->part_count; i++) {
         made->groups[i] = etg_lookup_group_of(all->groups,
                                               order->parts[i].source);
@@ -297,51 +351,33 @@ static lookup *lookup_make(etg_lookups *all, const etg_lookup_order *order,
     return made;
 }
 
-/* The caller may be gone before the job is done. */
-static void order_copy(lookup *made, const etg_lookup_order *order,
-                       apr_pool_t *p)
+/* To the threads of the next part's group. Without the lock: it may drop
+ * another's job, or this one. */
+static void hand_on(lookup *made)
 {
-    etg_lookup_part *parts = apr_palloc(p, order->part_count
-                                           * sizeof(*parts));
-    etg_bytes *salts = apr_palloc(p, (order->salt_count + 1)
-                                     * sizeof(*salts));
+    etg_workers *threads = etg_lookup_group_threads(made->groups[made->part]);
+    apr_pool_t *p;
+    leg *next;
 
-    for (unsigned i = 0; i < order->part_count; i++) {
-        const apr_array_header_t *from = order->parts[i].values;
-        apr_array_header_t *values = apr_array_make(p, 4,
-                                                    sizeof(const char *));
-
-        for (int n = 0; from != NULL && n < from->nelts; n++) {
-            APR_ARRAY_PUSH(values, const char *)
-                = apr_pstrdup(p, APR_ARRAY_IDX(from, n, const char *));
-        }
-        parts[i] = (etg_lookup_part){ order->parts[i].source, values };
+    if (apr_pool_create_unmanaged_ex(&p, NULL, made->all->blocks)
+        != APR_SUCCESS) {
+        apr_pool_destroy(made->run.pool);
+        return;
     }
-    for (unsigned i = 0; i < order->salt_count; i++) {
-        salts[i] = order->salts[i];
-        if (salts[i].data != NULL) {
-            salts[i].data = apr_pmemdup(p, salts[i].data, salts[i].length);
-        }
-    }
-    made->order = *order;
-    made->order.parts = parts;
-    made->order.salts = salts;
-    if (order->route.data != NULL) {
-        made->order.route.data = apr_pmemdup(p, order->route.data,
-                                             order->route.length);
-    }
-    made->groups = apr_pcalloc(p, order->part_count
-                                  * sizeof(*made->groups));
+    next = apr_palloc(p, sizeof(*next));
+    *next = (leg){ made, 1 };
+    apr_pool_cleanup_register(p, next, leg_gone, apr_pool_cleanup_null);
+    etg_workers_submit(threads, p, work, next);
 }
 
-/* Lets the lock go meanwhile: handing over may drop another's job. */
-static void hand_over(etg_lookups *all, lookup *made)
+static apr_status_t leg_gone(void *data)
 {
-    etg_workers *threads = etg_lookup_group_threads(made->groups[0]);
+    const leg *gone = data;
 
-    pthread_mutex_unlock(&all->lock);
-    etg_workers_submit(threads, made->run.pool, work, made);
-    pthread_mutex_lock(&all->lock);
+    if (gone->is_last) {
+        apr_pool_destroy(gone->made->run.pool);
+    }
+    return APR_SUCCESS;
 }
 
 static void await(lookup *waited, apr_time_t deadline,
@@ -373,7 +409,8 @@ static void unknown(etg_lookup_answer *answer, const char *reason)
 }
 
 /* Counts, and says so if it is time; the lock is let go. */
-static void account(etg_lookups *all, const etg_lookup_answer *answer)
+static void account(etg_lookups *all, const etg_lookup_order *order,
+                    const etg_lookup_answer *answer)
 {
     apr_time_t now = etg_steady_now();
     unsigned count = 0;
@@ -390,7 +427,8 @@ static void account(etg_lookups *all, const etg_lookup_answer *answer)
     }
     pthread_mutex_unlock(&all->lock);
     if (count > 0 && all->settings.log != NULL) {
-        all->settings.log(all->settings.baton, answer->reason, count);
+        all->settings.log(all->settings.baton, order->route, answer->reason,
+                          count);
     }
 }
 
@@ -416,62 +454,83 @@ static apr_status_t job_gone(void *data)
     return APR_SUCCESS;
 }
 
-/* On one of the threads. */
+/* On a thread of the next part's group. */
 static void work(void *baton, apr_pool_t *pool)
 {
-    lookup *made = baton;
+    leg *mine = baton;
+    lookup *made = mine->made;
     etg_lookups *all = made->all;
     etg_lookup_answer answer;
     int is_wanted;
 
+    (void)pool;
     pthread_mutex_lock(&all->lock);
-    made->started = etg_steady_now();
-    made->state = RUNNING;
-    made->run.deadline = made->deadline;
-    is_wanted = made->started < made->deadline;
+    if (made->state == WAITING) {
+        made->started = etg_steady_now();
+        made->state = RUNNING;
+        made->run.deadline = made->look.deadline = made->deadline;
+    }
+    is_wanted = etg_steady_now() < made->run.deadline;
     pthread_mutex_unlock(&all->lock);
     unknown(&answer, "nobody waits any more");
-    if (is_wanted) {
-        read_parts(made, pool, &answer);
+    if (is_wanted && read_parts(made, &answer)) {
+        mine->is_last = 0;
+        hand_on(made);
+        return;
     }
     pthread_mutex_lock(&all->lock);
     finish(made, &answer);
     pthread_mutex_unlock(&all->lock);
 }
 
-static void read_parts(lookup *made, apr_pool_t *pool,
-                       etg_lookup_answer *answer)
+/* Those of one group; 1: another's come next. */
+static int read_parts(lookup *made, etg_lookup_answer *answer)
 {
     const etg_lookup_order *order = &made->order;
-    etg_source_look look = { .pool = pool, .deadline = made->run.deadline };
+    const etg_lookup_group *group = made->groups[made->part];
+    etg_source_look *look = &made->look;
 
-    if (etg_data_digest_begin(&look.builder, order->digest, pool)
+    if (made->part == 0
+        && etg_lookup_order_begin(&look->builder, order, look->pool)
+           != APR_SUCCESS) {
+        unknown(answer, "no digest");
+        return 0;
+    }
+    for (; made->part < order->part_count; made->part++) {
+        const etg_lookup_part *part = &order->parts[made->part];
+
+        if (made->groups[made->part] != group) {
+            return 1;
+        }
+        if (made->part > 0) {
+            etg_data_digest_next_source(look->builder);
+        }
+        look->source = part->source;
+        look->values = part->values;
+        look->time_column = part->time_column;
+        if (etg_lookup_group_look(made->groups[made->part], &made->run, look)
+            != ETG_SOURCE_READ) {
+            unknown(answer, look->reason == NULL ? "failed" : look->reason);
+            return 0;
+        }
+    }
+    digest_end(made, answer);
+    return 0;
+}
+
+static void digest_end(lookup *made, etg_lookup_answer *answer)
+{
+    if (etg_data_digest_end(made->look.builder, &answer->digest)
         != APR_SUCCESS) {
         unknown(answer, "no digest");
-        return;
     }
-    etg_data_digest_add_route(look.builder, order->route);
-    for (unsigned i = 0; i < order->salt_count; i++) {
-        etg_data_digest_add_salt(look.builder, order->salts[i]);
-    }
-    for (unsigned i = 0; i < order->part_count; i++) {
-        if (i > 0) {
-            etg_data_digest_next_source(look.builder);
-        }
-        look.source = order->parts[i].source;
-        look.values = order->parts[i].values;
-        if (etg_lookup_group_look(made->groups[i], &made->run, &look)
-            != ETG_SOURCE_READ) {
-            unknown(answer, look.reason == NULL ? "failed" : look.reason);
-            return;
-        }
-    }
-    if (etg_data_digest_end(look.builder, &answer->digest) == APR_SUCCESS) {
-        answer->outcome = ETG_SOURCE_READ;
-        answer->reason[0] = '\0';
+    else if (made->order.refuses_empty && answer->digest.empty_sources > 0) {
+        unknown(answer, "a source is empty, and ETagFreshnessAllowEmpty is "
+                "off");
     }
     else {
-        unknown(answer, "no digest");
+        answer->outcome = ETG_SOURCE_READ;
+        answer->reason[0] = '\0';
     }
 }
 

@@ -35,14 +35,17 @@ typedef struct etg_lookup_settings {
     unsigned threads;           /* per group of sources; 1 to 64 */
     unsigned queue;             /* per group: look-ups waiting for a thread */
     /* Called at most once a second, on a thread that has asked: so many
-     * were unknown since the last call, the last one because of `reason`. */
-    void (*log)(void *baton, const char *reason, unsigned count);
+     * were unknown since the last call, the last one, for `route`, because of
+     * `reason`. */
+    void (*log)(void *baton, etg_bytes route, const char *reason,
+                unsigned count);
     void *baton;
 } etg_lookup_settings;
 
 typedef struct etg_lookup_part {
     const etg_source *source;           /* stays as long as the look-ups */
     const apr_array_header_t *values;   /* const char * rows */
+    const char *time_column;            /* NULL: updated_at */
 } etg_lookup_part;
 
 typedef struct etg_lookup_order {
@@ -54,6 +57,7 @@ typedef struct etg_lookup_order {
     unsigned salt_count;
     const etg_lookup_part *parts;       /* digested in this order */
     unsigned part_count;                /* at least 1 */
+    int refuses_empty;          /* a part without a member: unknown */
     apr_time_t arrived;         /* the request, by etg_steady_now; 0: now */
     apr_interval_time_t budget;
     apr_interval_time_t share;
@@ -77,7 +81,7 @@ typedef struct etg_lookup_counts {
 } etg_lookup_counts;
 
 /* One per child, after it was forked. A cleanup on p is etg_lookups_stop with
- * a second. */
+ * two and a half seconds. */
 apr_status_t etg_lookups_create(etg_lookups **lookups,
                                 const etg_lookup_settings *settings,
                                 apr_pool_t *p);

@@ -36,7 +36,6 @@ typedef enum etg_source_outcome {
 typedef struct etg_source_settings {
     const char *driver;         /* of apr_dbd: sqlite3, pgsql... */
     const char *database;       /* the driver's parameters */
-    const char *time_column;    /* NULL: updated_at */
     const char *memcached;      /* host[:port], or a socket's path */
     unsigned files_max;         /* 0: ETG_SOURCE_FILES_MAX */
     apr_interval_time_t budget; /* of a look; 0: ETG_SOURCE_BUDGET */
@@ -59,6 +58,7 @@ typedef struct etg_source {
 typedef struct etg_source_look {
     const etg_source *source;
     const apr_array_header_t *values;   /* const char * rows, NULL: none */
+    const char *time_column;            /* NULL: updated_at */
     apr_time_t deadline;                /* by etg_steady_now */
     etg_data_digest_builder *builder;
     apr_pool_t *pool;                   /* for the look alone */

@@ -7,17 +7,28 @@
 /* The cache asks first; what it does not answer comes by us. */
 static const char *const cache[] = { "mod_etag_cache.c", NULL };
 
+static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)plog;
+    (void)ptemp;
+    return etg_freshness_memory_register(pconf);
+}
+
 static void register_hooks(apr_pool_t *p)
 {
     (void)p;
+    ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(etg_freshness_check_config, NULL, NULL,
                          APR_HOOK_MIDDLE);
     ap_hook_post_config(etg_freshness_post_config, NULL, NULL,
                         APR_HOOK_MIDDLE);
     ap_hook_child_init(etg_freshness_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(etg_freshness_handler, cache, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_insert_error_filter(etg_freshness_restore_for_error, NULL, NULL,
+                                APR_HOOK_MIDDLE);
     etg_freshness_filter_register();
     APR_REGISTER_OPTIONAL_FN(etg_freshness_read);
+    APR_REGISTER_OPTIONAL_FN(etg_freshness_holds);
     APR_REGISTER_OPTIONAL_FN(etg_freshness_stamp_of);
 }
 

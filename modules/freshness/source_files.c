@@ -21,6 +21,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "lib/field_list.h"
+
 #define NS_PER_SEC APR_INT64_C(1000000000)
 #define TICK_NS (50 * APR_INT64_C(1000000))
 #define COARSE_TICK_NS (2 * NS_PER_SEC)     /* of times without a fraction */
@@ -149,9 +151,7 @@ static const char *file_add(const char *name, apr_int64_t now_ns,
         text_add(look, digits);
         apr_snprintf(digits, sizeof(digits), "%" APR_INT64_T_FMT,
                      (apr_int64_t)file.st_mtim.tv_sec);
-        etg_data_digest_add_time(look->builder,
-                                 (etg_bytes){ (unsigned char *)digits,
-                                              strlen(digits) });
+        etg_data_digest_add_time(look->builder, etg_bytes_of(digits));
     }
     etg_data_digest_end_member(look->builder);
     return NULL;
@@ -159,7 +159,5 @@ static const char *file_add(const char *name, apr_int64_t now_ns,
 
 static void text_add(etg_source_look *look, const char *text)
 {
-    etg_bytes value = { (const unsigned char *)text, strlen(text) };
-
-    etg_data_digest_add_value(look->builder, value);
+    etg_data_digest_add_value(look->builder, etg_bytes_of(text));
 }

@@ -51,7 +51,6 @@ typedef struct sql_source {
     const apr_dbd_driver_t *driver;
     const char *parameters;
     const char *file;           /* SQLite's; NULL: there is none to see */
-    const char *time_column;
     const char *const *setup;   /* what a new connection is told */
 } sql_source;
 
@@ -61,8 +60,7 @@ typedef struct sql_statement {
 } sql_statement;
 
 typedef struct sql_handle {
-    const sql_source *own;      /* of one of the sources that share it: they
-                                 * differ in the time's column only */
+    const sql_source *own;      /* of one of the sources that share it */
     apr_pool_t *pool;
     apr_bucket_alloc_t *buckets;
     apr_pool_t *connected;      /* NULL: not connected */
@@ -140,8 +138,6 @@ static const char *configure(const etg_source_settings *settings,
     else if (strcmp(driver, "sqlite3") == 0 && at[0] == '/') {
         own->file = own->parameters;
     }
-    own->time_column = apr_pstrdup(p, settings->time_column == NULL
-                                      ? TIME_COLUMN : settings->time_column);
     own->setup = setup_make(settings, p);
     source->own = own;
     source->shared = apr_psprintf(p, "%s %s %" APR_TIME_T_FMT, driver, at,
@@ -381,7 +377,8 @@ static etg_source_outcome rows_add(sql_handle *handle,
                                    etg_source_look *look)
 {
     const apr_dbd_driver_t *driver = handle->own->driver;
-    const sql_source *own = look->source->own;
+    const char *time_column = look->time_column == NULL ? TIME_COLUMN
+                                                        : look->time_column;
     int columns = apr_dbd_num_cols(driver, rows);
     char *is_time = apr_pcalloc(look->pool, (apr_size_t)columns + 1);
     apr_dbd_row_t *row = NULL;
@@ -390,7 +387,7 @@ static etg_source_outcome rows_add(sql_handle *handle,
     for (int i = 0; i < columns; i++) {
         const char *name = apr_dbd_get_name(driver, rows, i);
 
-        is_time[i] = name != NULL && strcmp(name, own->time_column) == 0;
+        is_time[i] = name != NULL && strcmp(name, time_column) == 0;
     }
     while (apr_dbd_get_row(driver, look->pool, rows, &row, -1) == 0) {
         if (!row_add(handle, row, columns, is_time, look)) {

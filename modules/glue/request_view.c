@@ -17,6 +17,7 @@
 static unsigned privacy_of(request_rec *r, const apr_array_header_t *fields,
                            const apr_array_header_t *ignored_cookies);
 static void add_languages(apr_table_t *fields, request_rec *r);
+static int overrides_method(request_rec *r);
 
 request_rec *etg_first_request(request_rec *r)
 {
@@ -24,6 +25,19 @@ request_rec *etg_first_request(request_rec *r)
         r = r->prev;
     }
     return r;
+}
+
+const char *etg_key_scheme_of(request_rec *r)
+{
+    const char *scheme = ap_http_scheme(r);
+    const server_rec *s = r->server;
+
+    if (!s->is_virtual) {
+        return scheme;
+    }
+    return apr_psprintf(r->pool, "%s!%s:%u", scheme,
+                        s->server_hostname ? s->server_hostname : "",
+                        s->addrs ? (unsigned)s->addrs->host_port : 0u);
 }
 
 void etg_request_view_of(etg_request_view *view, request_rec *r,
@@ -118,4 +132,29 @@ int etg_request_has_body(request_rec *r)
         return 1;
     }
     return length != NULL && strcmp(length, "0");
+}
+
+int etg_request_may_be_looked_up(request_rec *r)
+{
+    return !etg_request_has_body(r)
+        && apr_table_get(r->headers_in, "Upgrade") == NULL
+        && !overrides_method(r)
+        && apr_table_get(r->headers_in, "Host") != NULL
+        && r->proto_num >= HTTP_VERSION(1, 0);
+}
+
+/* Frameworks that see fields as environment variables take '_' for '-'. */
+static int overrides_method(request_rec *r)
+{
+    static const char *const names[] = {
+        "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
+        "X_HTTP_Method_Override", "X_HTTP_Method", "X_Method_Override", NULL
+    };
+
+    for (int i = 0; names[i] != NULL; i++) {
+        if (apr_table_get(r->headers_in, names[i]) != NULL) {
+            return 1;
+        }
+    }
+    return 0;
 }

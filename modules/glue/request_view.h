@@ -11,6 +11,12 @@
 /* The request_rec the client's own request made: the start of r->prev. */
 request_rec *etg_first_request(request_rec *r);
 
+/* What stands for the scheme in r's cache key: "http" or "https" and, where a
+ * virtual host answers, its name and port. Two of them may answer the same
+ * Host differently (by port or address), and a client may send any port in
+ * Host. */
+const char *etg_key_scheme_of(request_rec *r);
+
 /* Fills *view from r: `fields` is r->headers_in itself. `private_fields`
  * (const char * rows) make a request private when present; Cookie counts
  * without the cookies matched by `ignored_cookies`. */
@@ -28,5 +34,10 @@ int etg_request_has_certificate(request_rec *r);
 
 /* Does the request have a body? */
 int etg_request_has_body(request_rec *r);
+
+/* Does a GET or HEAD ask for nothing but a resource? A body, a protocol
+ * change or a method in disguise makes it something else; without Host
+ * nothing says whose resource it is. */
+int etg_request_may_be_looked_up(request_rec *r);
 
 #endif

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 static int head_write(int fd, const etg_local_geometry *geometry);
+static int is_clock_sound(const etg_local_control *control);
 static etg_local_verdict judge(const etg_store *store,
                                const etg_local_control *control);
 
@@ -192,8 +193,7 @@ static etg_local_verdict judge(const etg_store *store,
                sizeof(store->geometry)) != 0) {
         return ETG_LOCAL_OTHER_SIZE;
     }
-    if (atomic_load(&control->damaged) != 0
-        || atomic_load(&control->reading) == 0) {
+    if (atomic_load(&control->damaged) != 0 || !is_clock_sound(control)) {
         return ETG_LOCAL_DAMAGED;
     }
     etg_local_boot_id(boot_id);
@@ -202,4 +202,16 @@ static etg_local_verdict judge(const etg_store *store,
         return ETG_LOCAL_OTHER_BOOT;
     }
     return ETG_LOCAL_USABLE;
+}
+
+/* All marks are readings that the clock has been past: one ahead of it would
+ * make everything stored later a thing of before that mark. */
+static int is_clock_sound(const etg_local_control *control)
+{
+    uint64_t now = atomic_load(&control->reading);
+    int is_sound = now != 0 && atomic_load(&control->tag_floor) <= now;
+    for (int kind = 0; kind < ETG_LOCAL_PURGES; kind++) {
+        is_sound = is_sound && atomic_load(&control->all_marked[kind]) <= now;
+    }
+    return is_sound;
 }

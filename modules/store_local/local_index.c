@@ -59,9 +59,10 @@ int etg_local_index_find(MDB_cursor *cursor, etg_local_kind kind,
             return MDB_NOTFOUND;
         }
         uint64_t at = item_place(data.mv_data);
-        if (is_it(baton, at)) {
+        rc = is_it(baton, at);
+        if (rc != MDB_NOTFOUND) {
             *place = at;
-            return MDB_SUCCESS;
+            return rc;
         }
         rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT_DUP);
     }

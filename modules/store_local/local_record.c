@@ -178,15 +178,18 @@ static int is_row(void *baton, uint64_t place)
     probe *sought = baton;
     MDB_val key = { sizeof(place), &place };
     MDB_val row;
-    if (mdb_get(sought->txn, sought->store->records[age_of(place)], &key,
-                &row) != MDB_SUCCESS
-        || row.mv_size < ETG_LOCAL_ROW_HEAD
+    int rc = mdb_get(sought->txn, sought->store->records[age_of(place)],
+                     &key, &row);
+    if (rc != MDB_SUCCESS) {
+        return rc;
+    }
+    if (row.mv_size < ETG_LOCAL_ROW_HEAD
         || memcmp(row.mv_data, sought->key->bytes, ETG_STORE_KEY_BYTES)
            != 0) {
-        return 0;
+        return MDB_NOTFOUND;
     }
     sought->row = row;
-    return 1;
+    return MDB_SUCCESS;
 }
 
 static int row_parse(const MDB_val *bytes, etg_local_row *row)

@@ -144,7 +144,7 @@ typedef struct same_place {
 
 static int is_place(void *baton, uint64_t place)
 {
-    return ((same_place *)baton)->place == place;
+    return ((same_place *)baton)->place == place ? MDB_SUCCESS : MDB_NOTFOUND;
 }
 
 /* Only a body that the index still finds here is alive. */

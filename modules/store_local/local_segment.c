@@ -150,15 +150,17 @@ int etg_local_body_is(void *baton, uint64_t place)
     const etg_local_body_probe *probe = baton;
     if (etg_local_place_is_file(place)) {
         etg_local_file_row row;
-        return probe->txn != NULL
-            && etg_local_file_row_get(probe->txn, probe->store->files, place,
-                                      &row) == MDB_SUCCESS
-            && memcmp(row.id.bytes, probe->id->bytes, sizeof(row.id.bytes))
-               == 0;
+        int rc = probe->txn == NULL ? MDB_NOTFOUND
+                 : etg_local_file_row_get(probe->txn, probe->store->files,
+                                          place, &row);
+        return rc == MDB_SUCCESS
+               && memcmp(row.id.bytes, probe->id->bytes,
+                         sizeof(row.id.bytes)) != 0 ? MDB_NOTFOUND : rc;
     }
     uint32_t room;
     const unsigned char *head = at(probe->store, place, &room);
-    return head != NULL && memcmp(head, probe->id->bytes, ID_KEPT) == 0;
+    return head != NULL && memcmp(head, probe->id->bytes, ID_KEPT) == 0
+           ? MDB_SUCCESS : MDB_NOTFOUND;
 }
 
 int etg_local_body_head(const etg_store *store, uint64_t place,

@@ -303,7 +303,9 @@ typedef enum etg_local_kind {
     ETG_LOCAL_ENTITY = 'e'
 } etg_local_kind;
 
-/* Returns non-zero if the thing at `place` is the one looked for. */
+/* MDB_SUCCESS: the thing at `place` is the one looked for. MDB_NOTFOUND: it is
+ * not, or there is nothing. An error ends the search: a page that cannot be
+ * read makes a write transaction useless, whatever is done in it later. */
 typedef int etg_local_is_it(void *baton, uint64_t place);
 
 uint64_t etg_local_key_hash(const etg_store_key *key);

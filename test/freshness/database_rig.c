@@ -211,7 +211,9 @@ etg_source *rig_sql_source(test_database database, const char *line,
                            apr_pool_t *p)
 {
     etg_source_settings settings = {
-        .driver = database.driver, .database = database.parameters
+        .driver = database.driver, .database = database.parameters,
+        /* PostgreSQL ends statements after it: not those of a busy machine. */
+        .budget = apr_time_from_sec(2)
     };
 
     return rig_source(&settings, line, p);

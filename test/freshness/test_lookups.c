@@ -27,6 +27,8 @@ static struct {
     int value;
     int began;
     int held;                   /* looks wait */
+    const char *held_text;      /* of the sources that do, or NULL: all */
+    int waiting;
     int open;                   /* handles */
     int closed;
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -56,14 +58,23 @@ static etg_source_outcome fake_look(void *handle, etg_source_look *look)
     apr_snprintf(digits, sizeof(digits), "%d", fake.value);
     fake.began++;
     pthread_cond_broadcast(&fake.moved);
-    while (fake.held) {
+    __atomic_add_fetch(&fake.waiting, 1, __ATOMIC_RELAXED);
+    while (fake.held && (fake.held_text == NULL
+                         || !strcmp(fake.held_text, look->source->text))) {
         pthread_cond_wait(&fake.moved, &fake.lock);
     }
+    __atomic_sub_fetch(&fake.waiting, 1, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&fake.lock);
     if (strcmp(look->source->text, "broken") == 0) {
         return etg_source_unknown(look, "it is broken");
     }
+    if (strcmp(look->source->text, "empty") == 0) {
+        return ETG_SOURCE_READ;
+    }
     etg_data_digest_begin_member(look->builder);
+    if (look->time_column != NULL) {
+        digits[0] = look->time_column[0];
+    }
     etg_data_digest_add_value(look->builder,
                               (etg_bytes){ (unsigned char *)digits,
                                            strlen(digits) });
@@ -77,6 +88,9 @@ static const etg_source_kind fake_kind = {
 static const etg_source fake_source = {
     .kind = &fake_kind, .text = "", .shared = "fake"
 };
+static const etg_source empty_source = {
+    .kind = &fake_kind, .text = "empty", .shared = "fake"
+};
 static const etg_source broken_source = {
     .kind = &fake_kind, .text = "broken", .shared = "fake"
 };
@@ -87,6 +101,25 @@ static void hold(int is_held)
     fake.held = is_held;
     pthread_cond_broadcast(&fake.moved);
     pthread_mutex_unlock(&fake.lock);
+}
+
+static void set_value(int value)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.value = value;
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static void hold_only(const char *text)
+{
+    fake.held_text = text;
+    hold(1);
+}
+
+/* Looks that wait. */
+static int held_now(void)
+{
+    return __atomic_load_n(&fake.waiting, __ATOMIC_RELAXED);
 }
 
 static void await_began(int count)
@@ -115,6 +148,7 @@ static void ask(request *of)
                                                           : &fake_source };
     etg_lookup_order order = {
         .key = { (unsigned char *)of->key, strlen(of->key) },
+        .route = { (const unsigned char *)"/route", 6 },
         .parts = &part, .part_count = 1, .budget = of->budget,
         .share = of->share, .arrived = of->arrived
     };
@@ -157,11 +191,14 @@ static struct {
     int calls;
     unsigned count;
     char reason[ETG_LOOKUP_REASON];
+    char route[20];
 } logged;
 
-static void log_it(void *baton, const char *reason, unsigned count)
+static void log_it(void *baton, etg_bytes route, const char *reason,
+                   unsigned count)
 {
     (void)baton;
+    apr_cpystrn(logged.route, (const char *)route.data, route.length + 1);
     logged.calls++;
     logged.count += count;
     apr_cpystrn(logged.reason, reason, sizeof(logged.reason));
@@ -171,6 +208,9 @@ static void setup(void)
 {
     etg_lookup_settings settings = { THREADS, 8, log_it, NULL };
 
+    fake.value = fake.began = fake.open = fake.closed = 0;
+    fake.held_text = NULL;
+    memset(&logged, 0, sizeof(logged));
     apr_pool_create(&pool, NULL);
     ck_assert_int_eq(etg_lookups_create(&lookups, &settings, pool),
                      APR_SUCCESS);
@@ -199,7 +239,7 @@ START_TEST(a_request_does_not_share_a_look_up_that_began_before_it)
     hold(1);
     begin(&first);
     await_began(1);
-    fake.value = 1;
+    set_value(1);
     begin(&second);
     await_began(2);
     hold(0);
@@ -226,7 +266,7 @@ START_TEST(requests_that_wait_for_a_thread_share_one_look_up)
         begin(&same_key[i]);
     }
     await_asked(THREADS + 5);
-    fake.value = 1;
+    set_value(1);
     hold(0);
     for (int i = 0; i < 5; i++) {
         end(&same_key[i]);
@@ -340,6 +380,36 @@ START_TEST(another_source_is_not_held_up)
 }
 END_TEST
 
+/* Also where one look-up reads both. */
+START_TEST(a_source_that_hangs_takes_no_thread_of_one_read_before_it)
+{
+    static const etg_source other_source = {
+        .kind = &fake_kind, .text = "held", .shared = "other"
+    };
+    etg_lookup_part parts[] = { { .source = &fake_source },
+                                { .source = &other_source } };
+    request beside = { .key = "beside", .budget = LONG };
+    etg_lookup_answer answer;
+
+    hold_only("held");
+    for (int i = 0; i < THREADS; i++) {
+        etg_lookup_order order = {
+            .key = { (const unsigned char *)"abc" + i, 1 },
+            .route = { (const unsigned char *)"/route", 6 },
+            .parts = parts, .part_count = 2, .budget = SHORT
+        };
+
+        do {
+            etg_lookup_ask(lookups, &order, &answer);
+            ck_assert_int_eq(answer.outcome, ETG_SOURCE_UNKNOWN);
+        } while (held_now() < i + 1);
+    }
+    ask(&beside);
+    ck_assert_int_eq(beside.answer.outcome, ETG_SOURCE_READ);
+    ck_assert_int_le((int)counted().handles, 2 * THREADS);
+}
+END_TEST
+
 START_TEST(a_late_result_is_dropped)
 {
     request late = { .key = "k", .budget = SHORT, .share = LONG };
@@ -349,7 +419,7 @@ START_TEST(a_late_result_is_dropped)
     ask(&late);
     ck_assert_int_eq(late.answer.outcome, ETG_SOURCE_UNKNOWN);
     await_began(1);
-    fake.value = 1;
+    set_value(1);
     hold(0);
     next.arrived = etg_steady_now() + 1;
     ask(&next);
@@ -402,6 +472,50 @@ START_TEST(unknown_is_logged_once_a_second_with_a_count)
     ck_assert_int_ge(etg_steady_now() - began, apr_time_from_sec(1));
     ck_assert_uint_eq(logged.count, asked);
     ck_assert_str_eq(logged.reason, "it is broken");
+    ck_assert_str_eq(logged.route, "/route");
+}
+END_TEST
+
+START_TEST(a_source_without_a_member_is_unknown_unless_that_is_allowed)
+{
+    etg_lookup_part parts[] = { { .source = &fake_source },
+                                { .source = &empty_source } };
+    etg_lookup_order order = {
+        .key = { (const unsigned char *)"k", 1 }, .parts = parts,
+        .part_count = 2, .budget = LONG
+    };
+    etg_lookup_answer answer;
+
+    etg_lookup_ask(lookups, &order, &answer);
+    ck_assert_int_eq(answer.outcome, ETG_SOURCE_READ);
+    ck_assert_uint_eq(answer.digest.empty_sources, 1);
+    order.refuses_empty = 1;
+    etg_lookup_ask(lookups, &order, &answer);
+    ck_assert_int_eq(answer.outcome, ETG_SOURCE_UNKNOWN);
+    order.part_count = 1;
+    etg_lookup_ask(lookups, &order, &answer);
+    ck_assert_int_eq(answer.outcome, ETG_SOURCE_READ);
+}
+END_TEST
+
+START_TEST(a_look_is_told_its_own_time_column)
+{
+    etg_lookup_part part = { .source = &fake_source };
+    etg_lookup_order order = {
+        .key = { (const unsigned char *)"k", 1 }, .parts = &part,
+        .part_count = 1, .budget = LONG
+    };
+    etg_lookup_answer answers[3];
+    const char *const columns[] = { "a", "b", "a" };
+
+    for (int i = 0; i < 3; i++) {
+        part.time_column = columns[i];
+        etg_lookup_ask(lookups, &order, &answers[i]);
+    }
+    ck_assert_mem_eq(answers[0].digest.sha256, answers[2].digest.sha256,
+                     ETG_DATA_DIGEST_BYTES);
+    ck_assert_mem_ne(answers[0].digest.sha256, answers[1].digest.sha256,
+                     ETG_DATA_DIGEST_BYTES);
 }
 END_TEST
 
@@ -457,9 +571,14 @@ static Suite *lookups_suite(void)
                    share_lets_a_request_take_an_older_one_but_not_one_too_old);
     tcase_add_test(cases, the_budget_holds_while_every_thread_hangs);
     tcase_add_test(cases, another_source_is_not_held_up);
+    tcase_add_test(cases,
+        a_source_that_hangs_takes_no_thread_of_one_read_before_it);
     tcase_add_test(cases, a_late_result_is_dropped);
     tcase_add_test(cases, a_full_queue_makes_the_oldest_unknown);
     tcase_add_test(cases, unknown_is_logged_once_a_second_with_a_count);
+    tcase_add_test(
+        cases, a_source_without_a_member_is_unknown_unless_that_is_allowed);
+    tcase_add_test(cases, a_look_is_told_its_own_time_column);
     tcase_add_test(cases, there_are_no_more_handles_than_threads);
     tcase_add_test(cases,
                    after_a_stop_all_is_unknown_and_a_hanging_thread_is_left);

@@ -13,6 +13,12 @@ static int is_text(const char *text)
     return text != NULL && strpbrk(text, "\r\n") == NULL;
 }
 
+static int is_same_text(const char *one, const char *other)
+{
+    return one == NULL ? other == NULL
+                       : other != NULL && strcmp(one, other) == 0;
+}
+
 /* What every reader of a response relies on. */
 static void check(const etg_stored_response *response)
 {
@@ -25,6 +31,12 @@ static void check(const etg_stored_response *response)
                || (response->plain_length == 0 && !response->is_coded_here));
     FUZZ_CHECK(response->has_body || response->coding == ETG_CODING_IDENTITY);
     FUZZ_CHECK(response->etag == NULL || is_text(response->etag));
+    FUZZ_CHECK(response->backend_etag == NULL
+               || (response->is_etag_ours
+                   && is_text(response->backend_etag)));
+    FUZZ_CHECK(response->backend_last_modified == NULL
+               || (response->is_last_modified_ours
+                   && is_text(response->backend_last_modified)));
     for (i = 0; i < response->field_count; i++) {
         FUZZ_CHECK(etg_is_token(etg_bytes_of(response->fields[i].name)));
         FUZZ_CHECK(is_text(response->fields[i].value));
@@ -51,6 +63,16 @@ static void check_again(const etg_stored_response *once, apr_pool_t *p)
     FUZZ_CHECK(once->coding == twice.coding);
     FUZZ_CHECK(once->is_coded_here == twice.is_coded_here);
     FUZZ_CHECK(once->plain_length == twice.plain_length);
+    FUZZ_CHECK(once->has_data == twice.has_data);
+    FUZZ_CHECK(memcmp(once->data, twice.data, sizeof(twice.data)) == 0);
+    FUZZ_CHECK(once->fetched_at == twice.fetched_at
+               || (once->fetched_at == 0
+                   && twice.fetched_at == twice.requested_at));
+    FUZZ_CHECK(once->is_etag_ours == twice.is_etag_ours);
+    FUZZ_CHECK(once->is_last_modified_ours == twice.is_last_modified_ours);
+    FUZZ_CHECK(is_same_text(once->backend_etag, twice.backend_etag));
+    FUZZ_CHECK(is_same_text(once->backend_last_modified,
+                            twice.backend_last_modified));
     FUZZ_CHECK(memcmp(&once->freshness, &twice.freshness,
                       sizeof(twice.freshness)) == 0);
     FUZZ_CHECK(memcmp(&once->vary, &twice.vary, sizeof(twice.vary)) == 0);

@@ -7,9 +7,13 @@ httpd and one backend among its tests:
     CONFIG    directives; @BACKEND@ is the backend's host:port
     MODULES   further modules of httpd to load
     TLS       directives for a host on the TLS port, if wanted
+    PRODUCTS  how many products there are in a database that CONFIG is to
+              have: `shop`, made anew for each test
 
 Each test takes its own `path`, so that tests do not see each other's entries.
-A test that needs an httpd of its own calls `make_httpd(config)`."""
+A test that needs an httpd of its own calls `make_httpd(config)`, and one that
+needs a database takes `database` and puts database.conf into that config.
+mod_etag_freshness is loaded where a config has directives of it."""
 import hashlib
 import pathlib
 import re
@@ -21,10 +25,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from harness import httpd as httpd_module  # noqa: E402
 from harness.backend import Backend  # noqa: E402
+from harness.database import open_database  # noqa: E402
 from harness.httpd import Httpd  # noqa: E402
 from harness.machines import STORES, Machines  # noqa: E402
 from harness.memcached import Cluster  # noqa: E402
 from harness.php import Php  # noqa: E402
+from harness.postgres import PostgresServer  # noqa: E402
 
 CACHE = """
 ETagCacheMetaStore "local:@STORE@?size=64M"
@@ -78,7 +84,12 @@ def backend():
 @pytest.fixture(scope="module")
 def httpd(request, backend):
     module = request.module
-    server = build(module.__name__, backend, module.CONFIG,
+    config = module.CONFIG
+    if hasattr(module, "PRODUCTS"):
+        shop = request.getfixturevalue("shop")
+        shop.products(module.PRODUCTS)
+        config = shop.conf + config
+    server = build(module.__name__, backend, config,
                    getattr(module, "MODULES", ()),
                    getattr(module, "TLS", None))
     if hasattr(module, "prepare"):
@@ -88,9 +99,23 @@ def httpd(request, backend):
     finish(server)
 
 
+@pytest.fixture(scope="module")
+def shop():
+    database = open_database("sqlite3-wal")
+    yield database
+    database.close()
+
+
+@pytest.fixture(autouse=True)
+def restock(request):
+    if hasattr(request.module, "PRODUCTS"):
+        request.getfixturevalue("shop").products(request.module.PRODUCTS)
+
+
 @pytest.fixture
-def make_httpd(request, backend):
-    """make_httpd(config, start=True, ...): an httpd for one test."""
+def make_httpd(request, backend, make_database):
+    """make_httpd(config, start=True, ...): an httpd for one test. It ends
+    before its databases do."""
     made = []
 
     def make(config, start=True, prepare=None, **options):
@@ -141,6 +166,44 @@ def php(httpd):
     server = Php(httpd.root).start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def make_database(request):
+    """make_database(kind), of one test: see harness.database."""
+    made = []
+
+    def make(kind):
+        server = (request.getfixturevalue("postgres")
+                  if kind.startswith("pgsql") else None)
+        made.append(open_database(kind, server))
+        return made[-1]
+    yield make
+    for database in made:
+        database.close()
+
+
+@pytest.fixture(params=["sqlite3", "sqlite3-wal", "pgsql"])
+def database(request, make_database):
+    """An empty database for one test, of each kind."""
+    return make_database(request.param)
+
+
+@pytest.fixture
+def sqlite(make_database):
+    return make_database("sqlite3")
+
+
+@pytest.fixture
+def pgsql(make_database):
+    return make_database("pgsql")
 
 
 @pytest.fixture(scope="module")

@@ -42,17 +42,6 @@ def tester():
     backend.close()
 
 
-def test_with(tester, text):
-    kept = list(tester.parts)
-    tester.config(text + "\n")
-    try:
-        return tester.configtest()
-    finally:
-        tester.parts = kept
-
-
-test_with.__test__ = False
-
 HOST = "<VirtualHost 127.0.0.1:1>\n%s\n</VirtualHost>"
 
 BAD = [
@@ -110,7 +99,7 @@ BAD += [(HOST % line, words) for line, words in [
 @pytest.mark.parametrize("line,words", BAD,
                          ids=[line.replace("/", "_") for line, _ in BAD])
 def test_directives_100_bad_values_stop_configtest(tester, line, words):
-    status, said = test_with(tester, line)
+    status, said = tester.configtest(line)
     assert status != 0, said
     for word in words:
         assert word in said, said
@@ -141,7 +130,7 @@ GOOD = [
 @pytest.mark.parametrize("line", GOOD,
                          ids=[line.replace("/", "_") for line in GOOD])
 def test_directives_101_good_values_pass(tester, line):
-    status, said = test_with(tester, line)
+    status, said = tester.configtest(line)
     assert status == 0, said
 
 
@@ -150,7 +139,7 @@ def test_directives_101_good_values_pass(tester, line):
     "ETagCacheKeySortQuery On", "ETagCacheKeyHeader A",
     "ETagCachePrivateHeaders A"])
 def test_directives_102_server_directives_not_in_a_section(tester, line):
-    status, said = test_with(tester, "<Location />\n%s\n</Location>" % line)
+    status, said = tester.configtest("<Location />\n%s\n</Location>" % line)
     assert status != 0 and line.split()[0] in said
 
 
@@ -168,7 +157,7 @@ def test_directives_103_none_is_allowed_in_htaccess(make_httpd):
     ("<Location /x>\nCacheEnable disk\n</Location>", True), ("", False)])
 def test_directives_110_configtest_warns_of_cache_enable(tester, line,
                                                          warned):
-    status, said = test_with(tester, line)
+    status, said = tester.configtest(line)
     assert status == 0, said
     assert ("CacheEnable" in said) == warned, said
 

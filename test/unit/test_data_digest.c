@@ -243,6 +243,15 @@ START_TEST(test_members_are_counted_over_all_sources)
 }
 END_TEST
 
+START_TEST(test_sources_without_a_member_are_counted)
+{
+    ck_assert_int_eq(sha256("").empty_sources, 1);
+    ck_assert_int_eq(sha256("( )").empty_sources, 0);
+    ck_assert_int_eq(sha256("( a ) /").empty_sources, 1);
+    ck_assert_int_eq(sha256("/ ( a ) / / ( b )").empty_sources, 2);
+}
+END_TEST
+
 static apr_time_t modified(const char *script)
 {
     etg_data_digest digest = sha256(script);
@@ -404,6 +413,7 @@ int main(void)
     tcase_add_test(tests, test_that_a_value_is_a_time_is_no_part_of_the_data);
     tcase_add_test(tests, test_the_format_is_kept_between_versions);
     tcase_add_test(tests, test_members_are_counted_over_all_sources);
+    tcase_add_test(tests, test_sources_without_a_member_are_counted);
     tcase_add_test(tests, test_last_modified_is_the_newest_in_whole_seconds);
     tcase_add_test(tests, test_last_modified_is_never_in_the_future);
     tcase_add_test(tests,

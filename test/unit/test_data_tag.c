@@ -10,6 +10,7 @@
 #include "lib/data_tag.h"
 #include "lib/entity_tag.h"
 #include "lib/field_list.h"
+#include "test/unit/nobodys_scope.h"
 
 #define RAILS "c81e728d9d4c2f636f067f89cc14862c"
 
@@ -18,24 +19,14 @@ static etg_data_digest digest;
 static etg_data_tag_scope scope;
 static apr_table_t *fields;
 
-/* A digest, and a request of nobody for everybody's response. */
 static void set_up(void)
 {
-    apr_array_header_t *names;
-
     ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
     ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
     memset(&digest, 0, sizeof(digest));
     memset(digest.sha256, 5, sizeof(digest.sha256));
-    memset(&scope, 0, sizeof(scope));
     fields = apr_table_make(pool, 4);
-    scope.request_fields = fields;
-    scope.vary_names = "";
-    scope.key = etg_bytes_of("0123456789abcdef");
-    names = apr_array_make(pool, 2, sizeof(const char *));
-    APR_ARRAY_PUSH(names, const char *) = "Authorization";
-    APR_ARRAY_PUSH(names, const char *) = "Cookie";
-    scope.private_names = names;
+    scope = nobodys_scope(fields, pool);
 }
 
 static void tear_down(void)

@@ -200,6 +200,10 @@ START_TEST(a_heuristic_is_capped_unless_there_is_no_cap)
         freshness_of(&freshness, &response, &policy);
         ck_assert_int_eq(freshness.lifetime, cases[i].lifetime);
     }
+    response.is_last_modified_ours = 1;
+    freshness_of(&freshness, &response, &policy);
+    ck_assert_int_eq(freshness.lifetime, 0);
+    ck_assert_int_eq(freshness.flags & ETG_FRESH_HEURISTIC, 0);
 }
 END_TEST
 

@@ -174,6 +174,17 @@ START_TEST(if_range_holds_for_the_very_same_bytes_only)
 }
 END_TEST
 
+START_TEST(no_date_of_ours_is_held_against_a_clients)
+{
+    ck_assert_str_eq(etg_precondition_date("a", 0, "b", 0), "a");
+    ck_assert_str_eq(etg_precondition_date("a", 0, "b", 1), "a");
+    ck_assert_str_eq(etg_precondition_date(NULL, 0, "b", 0), "b");
+    ck_assert_ptr_null(etg_precondition_date(NULL, 0, "b", 1));
+    ck_assert_ptr_null(etg_precondition_date("a", 1, "b", 0));
+    ck_assert_ptr_null(etg_precondition_date("a", 1, "b", 1));
+}
+END_TEST
+
 START_TEST(every_precondition_and_range_makes_a_request_conditional)
 {
     static const char *const conditional[] = {
@@ -197,6 +208,7 @@ int main(void)
         what_protects_a_write_comes_first,
         only_successes_have_preconditions,
         if_range_holds_for_the_very_same_bytes_only,
+        no_date_of_ours_is_held_against_a_clients,
         every_precondition_and_range_makes_a_request_conditional,
         NULL
     };

@@ -138,6 +138,79 @@ START_TEST(test_a_plain_response_takes_no_room_for_codings)
 }
 END_TEST
 
+START_TEST(test_a_response_of_known_data_comes_back)
+{
+    static const struct {
+        int has_data;
+        apr_time_t fetched_at;
+        int is_etag_ours;
+        const char *backend_etag;
+        int is_last_modified_ours;
+        const char *backend_last_modified;
+    } cases[] = {
+        { 1, 0, 0, NULL, 0, NULL },
+        { 1, NOW - 180123, 0, NULL, 0, NULL },
+        { 0, 1, 0, NULL, 0, NULL },
+        { 0, NOW + 1, 0, NULL, 0, NULL },
+        { 0, 0, 1, NULL, 0, NULL },
+        { 0, 0, 1, "", 1, "" },
+        { 0, 0, 1, "W/\"a\"", 0, NULL },
+        { 0, 0, 0, NULL, 1, NULL },
+        { 0, 0, 0, NULL, 1, "Fri, 21 Nov 2025 08:15:42 GMT" },
+        { 1, 1, 1, "\"a\"", 1, "yesterday" },
+    };
+    unsigned i;
+
+    for (i = 0; i < ROWS(cases); i++) {
+        etg_stored_response response = usual_response();
+        etg_stored_response back;
+
+        response.has_data = cases[i].has_data;
+        memset(response.data, cases[i].has_data ? 0xD7 : 0,
+               sizeof(response.data));
+        response.fetched_at = cases[i].fetched_at;
+        response.is_etag_ours = cases[i].is_etag_ours;
+        response.backend_etag = cases[i].backend_etag;
+        response.is_last_modified_ours = cases[i].is_last_modified_ours;
+        response.backend_last_modified = cases[i].backend_last_modified;
+        back = there_and_back(&response);
+        assert_same(&response, &back);
+    }
+}
+END_TEST
+
+START_TEST(test_a_backends_validator_is_kept_only_where_ours_is_in_its_place)
+{
+    etg_stored_response response = usual_response();
+    etg_stored_response back;
+
+    response.backend_etag = "\"a\"";
+    response.backend_last_modified = "yesterday";
+    back = there_and_back(&response);
+    ck_assert_ptr_null(back.backend_etag);
+    ck_assert_ptr_null(back.backend_last_modified);
+}
+END_TEST
+
+START_TEST(test_the_backend_is_asked_with_its_own_validators)
+{
+    etg_stored_response response = usual_response();
+
+    ck_assert_str_eq(etg_stored_backend_etag(&response), response.etag);
+    ck_assert_str_eq(etg_stored_backend_last_modified(&response),
+                     response.last_modified);
+    response.is_etag_ours = 1;
+    response.is_last_modified_ours = 1;
+    ck_assert_ptr_null(etg_stored_backend_etag(&response));
+    ck_assert_ptr_null(etg_stored_backend_last_modified(&response));
+    response.backend_etag = "\"a\"";
+    response.backend_last_modified = "yesterday";
+    ck_assert_str_eq(etg_stored_backend_etag(&response), "\"a\"");
+    ck_assert_str_eq(etg_stored_backend_last_modified(&response),
+                     "yesterday");
+}
+END_TEST
+
 START_TEST(test_an_unusual_status_line_is_kept)
 {
     static const struct {
@@ -292,6 +365,12 @@ int main(void)
     tcase_add_test(cases,
                    test_a_coded_response_comes_back_with_its_plain_length);
     tcase_add_test(cases, test_a_plain_response_takes_no_room_for_codings);
+    tcase_add_test(cases, test_a_response_of_known_data_comes_back);
+    tcase_add_test(
+        cases,
+        test_a_backends_validator_is_kept_only_where_ours_is_in_its_place);
+    tcase_add_test(cases,
+                   test_the_backend_is_asked_with_its_own_validators);
     tcase_add_test(cases, test_an_unusual_status_line_is_kept);
     tcase_add_test(cases, test_a_vary_hash_is_kept);
     tcase_add_test(cases, test_every_spelling_of_a_name_is_kept);

@@ -56,6 +56,15 @@ static int parses(etg_bytes record)
     return rv == APR_SUCCESS;
 }
 
+static char *filled(apr_size_t length)
+{
+    char *text = apr_palloc(pool, length + 1);
+
+    memset(text, 'v', length);
+    text[length] = '\0';
+    return text;
+}
+
 START_TEST(test_times_out_of_all_proportion_are_not_stored)
 {
     etg_stored_response response = usual_response();
@@ -109,6 +118,13 @@ START_TEST(test_a_bad_status_or_validator_is_not_stored)
     response.etag = "\"in no field\"";
     ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
                      APR_EINVAL);
+    response = data_response();
+    response.backend_etag = "\"a\"\nSet-Cookie: a=b";
+    ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                     APR_EINVAL);
+    response.backend_etag = filled(65536);
+    ck_assert_int_eq(etg_stored_response_pack(&response, pool, &record),
+                     APR_ENOSPC);
 }
 END_TEST
 
@@ -160,7 +176,7 @@ static etg_bytes made_up(apr_uint64_t bits, int has_body,
     etg_record_begin(&writer, ETG_RECORD_RESPONSE,
                      ETG_STORED_RESPONSE_VERSION, 512, pool);
     etg_record_put_number(&writer, 0);
-    etg_record_put_number(&writer, 200 << 5 | bits);
+    etg_record_put_number(&writer, 200 << 6 | bits);
     for (i = 0; i < 8; i++) {
         /* Times, flags and intervals, as short as they can be. */
         etg_record_put_number(&writer, 0);
@@ -197,29 +213,69 @@ START_TEST(test_a_made_up_coding_is_refused)
 }
 END_TEST
 
-START_TEST(test_a_record_of_the_first_version_does_not_parse)
+/* A record that says `bits` of its origin, and then has `etags` values for
+ * the backend's validators. */
+static etg_bytes made_up_origin(unsigned bits, unsigned etags)
 {
     etg_record_writer writer;
-    etg_stored_response response = usual_response();
-    etg_bytes record = packed(&response);
-    etg_bytes older;
+    etg_bytes record;
+    unsigned i;
 
-    etg_record_begin(&writer, ETG_RECORD_RESPONSE, 1, 512, pool);
-    etg_record_put_bytes(&writer, record.data + 6, record.length - 14);
-    ck_assert_int_eq(etg_record_end(&writer, &older), APR_SUCCESS);
-    ck_assert_uint_eq(older.length, record.length);
-    ck_assert(!parses(older));
+    etg_record_begin(&writer, ETG_RECORD_RESPONSE,
+                     ETG_STORED_RESPONSE_VERSION, 512, pool);
+    etg_record_put_number(&writer, 0);
+    etg_record_put_number(&writer, 200 << 6 | 32);
+    for (i = 0; i < 8; i++) {
+        etg_record_put_number(&writer, 0);
+    }
+    etg_record_put_number(&writer, bits);
+    for (i = 0; i < etags; i++) {
+        etg_record_put_text(&writer, "\"a\"", 3);
+    }
+    etg_record_put_text(&writer, "k", 1);
+    for (i = 0; i < 4; i++) {
+        etg_record_put_number(&writer, 0);
+    }
+    ck_assert_int_eq(etg_record_end(&writer, &record), APR_SUCCESS);
+    return record;
+}
+
+START_TEST(test_a_made_up_origin_is_refused)
+{
+    /* 4: the tag is ours, 8: the date is; 16 and 32: the backend's follow */
+    ck_assert(parses(made_up_origin(4, 0)));
+    ck_assert(parses(made_up_origin(8, 0)));
+    ck_assert(parses(made_up_origin(4 | 16, 1)));
+    ck_assert(parses(made_up_origin(4 | 8 | 16 | 32, 2)));
+    ck_assert(!parses(made_up_origin(0, 0)));
+    ck_assert(!parses(made_up_origin(16, 1)));
+    ck_assert(!parses(made_up_origin(4 | 32, 1)));
+    ck_assert(!parses(made_up_origin(8 | 16, 1)));
+    ck_assert(!parses(made_up_origin(4 | 64, 0)));
+    ck_assert(!parses(made_up_origin(4 | 16, 2)));
+    ck_assert(!parses(made_up_origin(1, 0)));       /* no digest */
 }
 END_TEST
 
-static char *filled(apr_size_t length)
+START_TEST(test_a_record_of_another_version_does_not_parse)
 {
-    char *text = apr_palloc(pool, length + 1);
+    etg_stored_response response = usual_response();
+    etg_bytes record = packed(&response);
+    unsigned version;
 
-    memset(text, 'v', length);
-    text[length] = '\0';
-    return text;
+    for (version = 0; version < 6; version++) {
+        etg_record_writer writer;
+        etg_bytes other;
+
+        etg_record_begin(&writer, ETG_RECORD_RESPONSE, version, 512, pool);
+        etg_record_put_bytes(&writer, record.data + 6, record.length - 14);
+        ck_assert_int_eq(etg_record_end(&writer, &other), APR_SUCCESS);
+        ck_assert_uint_eq(other.length, record.length);
+        ck_assert_int_eq(parses(other),
+                         version == ETG_STORED_RESPONSE_VERSION);
+    }
 }
+END_TEST
 
 START_TEST(test_the_limits_of_the_format_are_kept)
 {
@@ -260,7 +316,7 @@ END_TEST
 
 START_TEST(test_no_part_of_a_record_parses)
 {
-    etg_stored_response response = coded_response();
+    etg_stored_response response = data_response();
     etg_bytes record = packed(&response);
     apr_size_t length;
 
@@ -281,7 +337,7 @@ END_TEST
 
 START_TEST(test_no_bit_can_flip_unseen)
 {
-    etg_stored_response response = coded_response();
+    etg_stored_response response = data_response();
     etg_bytes record = packed(&response);
     unsigned char *copy = apr_pmemdup(pool, record.data, record.length);
     apr_size_t bit;
@@ -373,7 +429,7 @@ END_TEST
 
 START_TEST(test_damaged_records_neither_crash_nor_parse)
 {
-    etg_stored_response response = coded_response();
+    etg_stored_response response = data_response();
     etg_bytes record = packed(&response);
     unsigned char *copy = malloc(record.length);
     apr_uint32_t state = 2509;
@@ -392,10 +448,9 @@ START_TEST(test_damaged_records_neither_crash_nor_parse)
 }
 END_TEST
 
-START_TEST(test_made_up_records_are_refused_or_can_be_stored_again)
+static void check_made_up_records(const etg_stored_response *response)
 {
-    etg_stored_response response = coded_response();
-    etg_bytes record = packed(&response);
+    etg_bytes record = packed(response);
     apr_uint32_t state = 42;
     apr_pool_t *whole = pool;
     unsigned parsed = 0;
@@ -429,6 +484,15 @@ START_TEST(test_made_up_records_are_refused_or_can_be_stored_again)
     ck_assert_uint_gt(parsed, 1000);
     ck_assert_uint_lt(parsed, 19000);
 }
+
+START_TEST(test_made_up_records_are_refused_or_can_be_stored_again)
+{
+    etg_stored_response coded = coded_response();
+    etg_stored_response data = data_response();
+
+    check_made_up_records(&coded);
+    check_made_up_records(&data);
+}
 END_TEST
 
 int main(void)
@@ -445,7 +509,8 @@ int main(void)
     tcase_add_test(cases, test_a_bad_status_or_validator_is_not_stored);
     tcase_add_test(cases, test_a_coding_that_cannot_be_is_not_stored);
     tcase_add_test(cases, test_a_made_up_coding_is_refused);
-    tcase_add_test(cases, test_a_record_of_the_first_version_does_not_parse);
+    tcase_add_test(cases, test_a_made_up_origin_is_refused);
+    tcase_add_test(cases, test_a_record_of_another_version_does_not_parse);
     tcase_add_test(cases, test_the_limits_of_the_format_are_kept);
     tcase_add_test(cases, test_no_part_of_a_record_parses);
     tcase_add_test(cases, test_no_bit_can_flip_unseen);

@@ -62,6 +62,20 @@ static inline etg_stored_response coded_response(void)
     return response;
 }
 
+/* The same, of known data, validated once since it was fetched; the tag is
+ * ours. */
+static inline etg_stored_response data_response(void)
+{
+    etg_stored_response response = usual_response();
+
+    response.has_data = 1;
+    memset(response.data, 0xD7, sizeof(response.data));
+    response.fetched_at = NOW - 90 * APR_USEC_PER_SEC;
+    response.is_etag_ours = 1;
+    response.backend_etag = "\"of-the-backend\"";
+    return response;
+}
+
 /* Other fields, none of them a validator. */
 static inline void set_fields(etg_stored_response *response,
                               const etg_field *fields, unsigned count)
@@ -81,6 +95,22 @@ static inline void assert_same_text(const char *one, const char *other)
         ck_assert_ptr_nonnull(other);
         ck_assert_str_eq(one, other);
     }
+}
+
+static inline void assert_same_origin(const etg_stored_response *one,
+                                      const etg_stored_response *other)
+{
+    ck_assert_int_eq(one->has_data, other->has_data);
+    ck_assert_mem_eq(one->data, other->data, sizeof(one->data));
+    ck_assert_int_eq(one->fetched_at != 0 ? one->fetched_at
+                                          : one->requested_at,
+                     other->fetched_at);
+    ck_assert_int_eq(one->is_etag_ours, other->is_etag_ours);
+    ck_assert_int_eq(one->is_last_modified_ours,
+                     other->is_last_modified_ours);
+    assert_same_text(one->backend_etag, other->backend_etag);
+    assert_same_text(one->backend_last_modified,
+                     other->backend_last_modified);
 }
 
 static inline void assert_same(const etg_stored_response *one,
@@ -111,6 +141,7 @@ static inline void assert_same(const etg_stored_response *one,
     ck_assert_int_eq(one->coding, other->coding);
     ck_assert_int_eq(one->is_coded_here, other->is_coded_here);
     ck_assert_uint_eq(one->plain_length, other->plain_length);
+    assert_same_origin(one, other);
     ck_assert_uint_eq(one->field_count, other->field_count);
     for (i = 0; i < one->field_count; i++) {
         ck_assert_str_eq(one->fields[i].name, other->fields[i].name);

@@ -25,9 +25,12 @@ from .net import (free_port, is_free, owners, poll, socket_inodes,
                   wait_for_port)
 
 OURS = {"etag_cache": "cache", "etag_store_local": "store_local",
-        "etag_store_memcached": "store_memcached"}
+        "etag_store_memcached": "store_memcached",
+        "etag_freshness": "freshness"}
 # Built only where its library is; tests that name it fail without.
 OPTIONAL = {"etag_store_memcached"}
+# Loaded where a configuration names its directives.
+BY_NEED = {"etag_freshness": "ETagFreshness"}
 
 MODULES = """
     mpm_@MPM@ authn_core authn_file authz_core authz_host authz_user
@@ -215,8 +218,9 @@ class Httpd:
         self.modules.append("cgi" if mpm() == "prefork" else "cgid")
         self.modules.extend(modules)
         if etagere:
-            self.modules.extend(name for name in OURS
-                                if name not in OPTIONAL or our_module(name))
+            self.modules.extend(
+                name for name in OURS if name not in BY_NEED
+                and (name not in OPTIONAL or our_module(name)))
         self.parts = []
         self.process = None
 
@@ -245,7 +249,15 @@ class Httpd:
         """A TLS host on tls_port."""
         self.config(TLS_HOST.replace("@INSIDE@", inside))
 
+    def load_by_need(self):
+        """What nothing but its own directives asks for."""
+        self.modules.extend(
+            name for name, word in BY_NEED.items()
+            if name not in self.modules
+            and any(word in part for part in self.parts))
+
     def whole_config(self):
+        self.load_by_need()
         lines = [load_line(name) for name in self.modules
                  if name not in compiled_in()]
         lines.append(self.fill(BASE))
@@ -275,12 +287,19 @@ class Httpd:
             env["LD_PRELOAD"] = os.environ["ETG_HTTPD_PRELOAD"]
         return env
 
-    def configtest(self):
-        """httpd -t: its exit status and what it said."""
-        self.write_config()
-        done = subprocess.run(self.command("-t"), text=True,
-                              env=self.environment(), stderr=subprocess.STDOUT,
-                              stdout=subprocess.PIPE)
+    def configtest(self, text=""):
+        """httpd -t, with `text` behind all that is configured: its exit
+        status and what it said."""
+        kept = list(self.parts)
+        self.config(text + "\n")
+        try:
+            self.write_config()
+            done = subprocess.run(self.command("-t"), text=True,
+                                  env=self.environment(),
+                                  stderr=subprocess.STDOUT,
+                                  stdout=subprocess.PIPE)
+        finally:
+            self.parts = kept
         return done.returncode, done.stdout
 
     # life
@@ -315,14 +334,7 @@ class Httpd:
             alive.remove(self)
         if self.process is None:
             return
-        # mpm_event, when a connection goes idle just as its child ends
-        self.log.claim("AH03093")
-        # and the main thread of its children, which at the end closes the
-        # sockets of workers that may be gone (apr_os_sock_get in a core)
-        if os.environ.get("MPM", "event") == "event":
-            self.log.claim_from_now(
-                r"AH0005[12]: child pid \d+ exit signal Segmentation fault")
-        self.claim_cut_requests()
+        self.claim_end()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -331,6 +343,17 @@ class Httpd:
                 pass
         self.sweep()
         self.process = None
+
+    def claim_end(self):
+        """What httpd may say while it stops."""
+        # mpm_event, when a connection goes idle just as its child ends
+        self.log.claim("AH0309[23]")
+        # and the main thread of its children, which at the end closes the
+        # sockets of workers that may be gone (apr_os_sock_get in a core)
+        if os.environ.get("MPM", "event") == "event":
+            self.log.claim_from_now(
+                r"AH0005[12]: child pid \d+ exit signal Segmentation fault")
+        self.claim_cut_requests()
 
     def claim_cut_requests(self):
         """Internal requests under way when a child ends are cut; mod_proxy

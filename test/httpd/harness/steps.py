@@ -45,3 +45,14 @@ def hit(httpd, target, headers=(), **options):
 
 def keep_if_hit(response):
     return response if response.hit else None
+
+
+def held_by_its_data(httpd, target, headers=()):
+    """Asks until the answer is one from the store whose data has not moved,
+    and returns it."""
+    return poll(lambda: keep_if_unmoved(httpd.get(target, headers)),
+                "a hit by its data on %s" % target, 10)
+
+
+def keep_if_unmoved(response):
+    return response if response.cache.get("detail") == "data" else None

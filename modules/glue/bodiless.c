@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bodiless.c: takes what speaks of a body off a response's head. */
+#include "modules/glue/bodiless.h"
+
+#include <http_protocol.h>
+
+void etg_bodiless_make(request_rec *r, int status)
+{
+    static const char *const of_the_body[] = {
+        "Content-Encoding", "Content-Language", "Content-Length",
+        "Content-Range", "Content-Type", "Transfer-Encoding", NULL
+    };
+
+    for (int i = 0; of_the_body[i] != NULL; i++) {
+        apr_table_unset(r->headers_out, of_the_body[i]);
+        apr_table_unset(r->err_headers_out, of_the_body[i]);
+    }
+    r->content_type = NULL;
+    r->content_encoding = NULL;
+    r->content_languages = NULL;
+    r->status = status;
+    r->status_line = NULL;
+    if (status != HTTP_NOT_MODIFIED) {
+        ap_set_content_length(r, 0);
+    }
+}
