@@ -26,11 +26,12 @@ from .net import (free_port, is_free, owners, poll, socket_inodes,
 
 OURS = {"etag_cache": "cache", "etag_store_local": "store_local",
         "etag_store_memcached": "store_memcached",
-        "etag_freshness": "freshness"}
+        "etag_freshness": "freshness", "etag_composite": "composite"}
 # Built only where its library is; tests that name it fail without.
 OPTIONAL = {"etag_store_memcached"}
 # Loaded where a configuration names its directives.
-BY_NEED = {"etag_freshness": "ETagFreshness"}
+BY_NEED = {"etag_freshness": "ETagFreshness",
+           "etag_composite": "ETagComposite"}
 
 MODULES = """
     mpm_@MPM@ authn_core authn_file authz_core authz_host authz_user

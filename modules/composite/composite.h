@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * composite.h: what the files of mod_etag_composite share with each other, and
+ * with nobody else.
+ *
+ * The way of a request: the handler (composite_handler.c) makes an
+ * etg_composite of it and has the parts' URLs made (composite_ask.c). If the
+ * client holds a tag, the first round asks all parts with `If-None-Match: *`,
+ * so that what our cache has fresh is answered by its fields alone; where the
+ * composite's tag of these is the client's, that is the 304. Otherwise the
+ * second round gets the bodies that are missing, and they are put together
+ * (composite_assemble.c) and sent (composite_answer.c).
+ *
+ * A tag is always worked out from the fields that came with the bodies that
+ * are used: a part may change between the two rounds.
+ */
+#ifndef ETG_COMPOSITE_MODULE_H
+#define ETG_COMPOSITE_MODULE_H
+
+#include <httpd.h>
+#include <http_config.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <apr_strings.h>
+
+#include "etg_log.h"
+#include "lib/composite_policy.h"
+#include "lib/composite_tag.h"
+#include "modules/composite/composite_config.h"
+#include "modules/composite/composite_fetch.h"
+
+extern module AP_MODULE_DECLARE_DATA etag_composite_module;
+APLOG_USE_MODULE(etag_composite);
+
+#define ETG_COMPOSITE_HANDLER "etag-composite"
+
+/* What all servers of the process share; made in check_config (pconf). */
+typedef struct etg_composite_runtime {
+    int is_used;                  /* does any part stand anywhere? */
+    etg_workers *workers;         /* child, or NULL */
+    etg_internal *internal;       /* likewise */
+    etg_bytes secret;             /* for tags of private composites */
+} etg_composite_runtime;
+
+/* A part in one request. */
+typedef struct etg_composite_had {
+    const etg_composite_line *line;
+    const char *url;              /* NULL: a param has no value for it */
+    int is_answered;              /* nothing more is to be asked */
+    int is_default;               /* its default stands in for it */
+    int status;                   /* of its answer; 0: there was none; that of
+                                   * the 200 where it was a 304 */
+    const apr_table_t *fields;    /* of its answer, or NULL */
+    const char *etag;             /* well-formed, or NULL */
+    etg_bytes body;               /* what goes into the composite; data NULL:
+                                   * it is not there (yet) */
+    const char *failure;          /* why it has none; NULL: it has not failed
+                                   */
+    int failure_status;           /* what that makes of the whole */
+} etg_composite_had;
+
+typedef struct etg_composite {
+    request_rec *r;
+    const etg_composite_dir_conf *dir;
+    const etg_composite_plan *plan;
+    const etg_composite_runtime *runtime;
+    unsigned count;
+    etg_composite_had *parts;
+    int is_private;
+    int is_incomplete;            /* an optional part has failed */
+    int is_round_one;
+    apr_time_t until;             /* steady clock */
+    apr_table_t *forwarded;       /* the client's fields that parts get */
+    apr_uint64_t body_bytes;      /* that came from parts */
+    const char *tag;              /* NULL: none */
+} etg_composite;
+
+/* ---- composite_handler.c ---- */
+
+int etg_composite_handler(request_rec *r);
+
+/* ---- composite_ask.c: what parts are asked for, and by whom ---- */
+
+/* Fills urls, forwarded fields and privacy. A part without a URL has failed.
+ */
+void etg_composite_prepare(etg_composite *c);
+/* Asks for every part that is not answered, and waits. With `is_round_one`
+ * for their fields, if that will do. Returns the part whose failure ends it
+ * all, or NULL. */
+const etg_composite_had *etg_composite_ask(etg_composite *c);
+
+/* ---- composite_assemble.c ---- */
+
+/* What has come for a part: answered, failed, or to be asked again. */
+void etg_composite_take(etg_composite *c, etg_composite_had *part,
+                        const etg_composite_result *result);
+/* Says that a part has failed. */
+void etg_composite_fail(etg_composite *c, etg_composite_had *part, int status,
+                        const char *why);
+/* The tag of what there is, or NULL. */
+const char *etg_composite_tag_of(etg_composite *c);
+/* The layout with bodies in place, in front of an EOS. *length: of all. */
+apr_bucket_brigade *etg_composite_assemble(etg_composite *c,
+                                           apr_off_t *length);
+
+/* ---- composite_answer.c ---- */
+
+/* 304 or 412 if the client's preconditions say so; DECLINED: they do not. */
+int etg_composite_answer_conditions(etg_composite *c);
+/* The composite itself. */
+int etg_composite_answer(etg_composite *c);
+/* A problem document; `part` may be NULL. */
+int etg_composite_answer_problem(request_rec *r, int status,
+                                 const char *detail, const char *part);
+
+/* ---- composite_start.c ---- */
+
+int etg_composite_check_config(apr_pool_t *pconf, apr_pool_t *plog,
+                               apr_pool_t *ptemp, server_rec *s);
+int etg_composite_post_config(apr_pool_t *pconf, apr_pool_t *plog,
+                              apr_pool_t *ptemp, server_rec *s);
+void etg_composite_child_init(apr_pool_t *pchild, server_rec *s);
+
+#endif

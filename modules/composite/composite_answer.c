@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * composite_answer.c: what the client gets: the composite, the 304 in its
+ * place, or a problem document.
+ */
+#include "modules/composite/composite.h"
+
+#include "lib/coded_tag.h"
+#include "lib/problem_document.h"
+#include "modules/glue/bodiless.h"
+
+static void set_fields(etg_composite *c);
+static const char *vary_of(const etg_composite *c, const char *vary);
+static const char *missing(const etg_composite *c);
+static void note(const etg_composite *c, const char *word);
+static int pass(request_rec *r, apr_bucket_brigade *bb);
+
+/* Last-Modified stays when a part is replaced by an older one, so no date is
+ * held against it. */
+int etg_composite_answer_conditions(etg_composite *c)
+{
+    request_rec *r = c->r;
+    const char *matched = NULL;
+    apr_bucket_brigade *bb;
+    etg_precondition condition;
+
+    if (c->is_incomplete) {
+        return DECLINED;
+    }
+    condition = etg_coded_precondition_decide(r->headers_in, HTTP_OK, c->tag,
+                                              NULL, r->request_time, r->pool,
+                                              &matched);
+    if (condition == ETG_PRECONDITION_PASS) {
+        return DECLINED;
+    }
+    note(c, condition == ETG_PRECONDITION_FAILED ? "412" : "304");
+    set_fields(c);
+    etg_bodiless_make(r, condition == ETG_PRECONDITION_FAILED
+                         ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
+    bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    return pass(r, bb);
+}
+
+int etg_composite_answer(etg_composite *c)
+{
+    request_rec *r = c->r;
+    apr_off_t length;
+    apr_bucket_brigade *bb = etg_composite_assemble(c, &length);
+
+    note(c, c->is_incomplete ? "incomplete" : "whole");
+    set_fields(c);
+    ap_set_content_type(r, "application/json");
+    ap_set_content_length(r, length);
+    return pass(r, bb);
+}
+
+static void set_fields(etg_composite *c)
+{
+    request_rec *r = c->r;
+    apr_array_header_t *parts = apr_array_make(r->pool, (int)c->count,
+                                               sizeof(const apr_table_t *));
+    etg_composite_policy policy;
+    const char *vary;
+
+    for (unsigned i = 0; i < c->count; i++) {
+        if (c->parts[i].fields != NULL) {
+            APR_ARRAY_PUSH(parts, const apr_table_t *) = c->parts[i].fields;
+        }
+    }
+    etg_composite_policy_of(&policy, parts, c->is_private, c->is_incomplete,
+                            apr_time_now(), r->pool);
+    vary = vary_of(c, policy.vary);
+    apr_table_setn(r->headers_out, "Cache-Control", policy.cache_control);
+    if (policy.age >= 0) {
+        apr_table_setn(r->headers_out, "Age",
+                       apr_psprintf(r->pool, "%" APR_INT64_T_FMT,
+                                    policy.age));
+    }
+    if (vary != NULL) {
+        apr_table_mergen(r->headers_out, "Vary", vary);
+    }
+    if (policy.last_modified != NULL) {
+        apr_table_setn(r->headers_out, "Last-Modified",
+                       policy.last_modified);
+    }
+    if (c->tag != NULL) {
+        apr_table_setn(r->headers_out, "ETag", c->tag);
+    }
+    if (c->is_incomplete) {
+        apr_table_setn(r->headers_out, "ETag-Composite",
+                       apr_psprintf(r->pool, "incomplete; parts=\"%s\"",
+                                    missing(c)));
+    }
+}
+
+/* With the fields that parts' URLs are made of. */
+static const char *vary_of(const etg_composite *c, const char *vary)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        const apr_array_header_t *params = c->parts[i].line->part.params;
+
+        for (int n = 0; params != NULL && n < params->nelts; n++) {
+            const etg_from_param *param = &APR_ARRAY_IDX(params, n,
+                                                         etg_from_param);
+
+            if (param->kind == ETG_PARAM_HEADER
+                && !(vary != NULL && !strcmp(vary, "*"))
+                && !ap_find_token(c->r->pool, vary, param->name)) {
+                vary = vary == NULL ? param->name
+                    : apr_pstrcat(c->r->pool, vary, ", ", param->name, NULL);
+            }
+        }
+    }
+    return vary;
+}
+
+static const char *missing(const etg_composite *c)
+{
+    const char *names = NULL;
+
+    for (unsigned i = 0; i < c->count; i++) {
+        const char *name = c->parts[i].line->part.name;
+
+        if (c->parts[i].failure != NULL) {
+            names = names == NULL ? name
+                : apr_pstrcat(c->r->pool, names, ", ", name, NULL);
+        }
+    }
+    return names;
+}
+
+/* For access logs. */
+static void note(const etg_composite *c, const char *word)
+{
+    apr_table_setn(c->r->notes, "etag-composite", word);
+    apr_table_setn(c->r->notes, "etag-composite-bytes",
+                   apr_psprintf(c->r->pool, "%" APR_UINT64_T_FMT,
+                                c->body_bytes));
+}
+
+int etg_composite_answer_problem(request_rec *r, int status,
+                                 const char *detail, const char *part)
+{
+    const char *line = ap_get_status_line(status);
+    etg_problem problem = {
+        .status = status,
+        .title = strlen(line) > 4 ? line + 4 : NULL,
+        .detail = detail,
+        .part = part,
+    };
+    const char *text = etg_problem_document(&problem, r->pool);
+    apr_bucket_brigade *bb = apr_brigade_create(
+        r->pool, r->connection->bucket_alloc);
+
+    r->status = status;
+    r->status_line = NULL;
+    ap_set_content_type(r, ETG_PROBLEM_TYPE);
+    ap_set_content_length(r, (apr_off_t)strlen(text));
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(
+        text, strlen(text), r->pool, bb->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    return pass(r, bb);
+}
+
+static int pass(request_rec *r, apr_bucket_brigade *bb)
+{
+    apr_status_t rv = ap_pass_brigade(r->output_filters, bb);
+
+    return rv == APR_SUCCESS || r->connection->aborted ? OK
+                                                       : AP_FILTER_ERROR;
+}

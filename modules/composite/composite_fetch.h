@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * composite_fetch.h: asking for several URLs at once, and waiting for them
+ * with one deadline.
+ *
+ * A gathering belongs to its request and to its jobs: whoever lets go last
+ * frees it, so that a job whose request has gone on still has all it uses.
+ * What comes too late is dropped.
+ */
+#ifndef ETG_COMPOSITE_FETCH_H
+#define ETG_COMPOSITE_FETCH_H
+
+#include "etg_bytes.h"
+#include "lib/workers.h"
+#include "modules/glue/internal_request.h"
+
+/* What internal requests of ours are called in logs, and known by. */
+#define ETG_COMPOSITE_PURPOSE "composite"
+
+typedef enum etg_composite_outcome {
+    ETG_COMPOSITE_UNASKED,
+    ETG_COMPOSITE_PENDING,
+    ETG_COMPOSITE_ANSWERED,     /* whole, with whatever status */
+    ETG_COMPOSITE_LATE,
+    ETG_COMPOSITE_BROKEN,       /* no answer, or one that was cut */
+    ETG_COMPOSITE_TOO_LONG,     /* bodies together */
+    ETG_COMPOSITE_DROPPED       /* no thread came to it */
+} etg_composite_outcome;
+
+typedef struct etg_composite_result {
+    etg_composite_outcome outcome;
+    int status;
+    const apr_table_t *fields;
+    etg_bytes body;             /* data NULL: no byte came */
+} etg_composite_result;
+
+typedef struct etg_composite_gathering etg_composite_gathering;
+
+/* Does this result end the waiting for all others? Under a lock. */
+typedef int etg_composite_is_fatal(void *baton, unsigned place,
+                                   const etg_composite_result *result);
+
+/* For up to `count` answers with up to `room` bytes of bodies. A cleanup on p
+ * lets go of it; results are there until then. */
+apr_status_t etg_composite_gathering_make(etg_composite_gathering **gathering,
+                                          unsigned count, apr_uint64_t room,
+                                          apr_pool_t *p);
+
+/* Its pool: what asks point to belongs there. To be filled by the request's
+ * thread only, and only before the first ask is sent. */
+apr_pool_t *etg_composite_gathering_pool(etg_composite_gathering *gathering);
+
+/* Sends the ask (copied; take and limit are ours) for a place, which was not
+ * asked for before; `until`: by the steady clock. */
+void etg_composite_gathering_send(etg_composite_gathering *gathering,
+                                  unsigned place, const etg_internal_ask *ask,
+                                  apr_time_t until, etg_internal *internal,
+                                  etg_workers *workers);
+
+/* Waits until all have ended, each at its own `until` at the latest, or one
+ * is fatal: then the rest is given up. Returns that one's place, or -1. */
+int etg_composite_gathering_wait(etg_composite_gathering *gathering,
+                                 etg_composite_is_fatal *is_fatal,
+                                 void *baton);
+
+/* After the waiting. */
+const etg_composite_result *etg_composite_gathering_result(
+    const etg_composite_gathering *gathering, unsigned place);
+
+#endif

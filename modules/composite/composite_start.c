@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * composite_start.c: from the configuration to threads in each child.
+ */
+#include "modules/composite/composite.h"
+
+#include <ap_mpm.h>
+#include <apr_general.h>
+
+#include "lib/background.h"
+#include "lib/field_list.h"
+
+#define SECRET_KEY "etag-composite-secret"
+#define SECRET_BYTES 32
+
+static apr_status_t secret_get(etg_composite_runtime *runtime,
+                               const char *written, apr_pool_t *process);
+
+static etg_composite_server_conf *conf_of(const server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &etag_composite_module);
+}
+
+int etg_composite_check_config(apr_pool_t *pconf, apr_pool_t *plog,
+                               apr_pool_t *ptemp, server_rec *main)
+{
+    const apr_array_header_t *plans = etg_composite_all_plans(pconf);
+    etg_composite_runtime *runtime = apr_pcalloc(pconf, sizeof(*runtime));
+    int result = OK;
+
+    (void)plog;
+    (void)ptemp;
+    runtime->is_used = plans->nelts > 0;
+    for (server_rec *s = main; s != NULL; s = s->next) {
+        conf_of(s)->runtime = runtime;
+    }
+    for (int i = 0; i < plans->nelts; i++) {
+        etg_composite_plan *plan = APR_ARRAY_IDX(plans, i,
+                                                 etg_composite_plan *);
+        const char *error = etg_composite_plan_finish(plan, pconf);
+
+        if (error != NULL) {
+            ap_log_error(APLOG_MARK, APLOG_ERR, 0, main,
+                         ETGLOGNO(0500) "%s: ETagCompositeTemplate \"%s\" %s",
+                         plan->place, plan->template_file != NULL
+                         ? plan->template_file : "", error);
+            result = !OK;
+        }
+    }
+    return result;
+}
+
+/* The dry run of the first start makes nothing. */
+int etg_composite_post_config(apr_pool_t *pconf, apr_pool_t *plog,
+                              apr_pool_t *ptemp, server_rec *main)
+{
+    etg_composite_server_conf *conf = conf_of(main);
+
+    (void)pconf;
+    (void)plog;
+    (void)ptemp;
+    if (!conf->runtime->is_used
+        || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
+        return OK;
+    }
+    if (!etg_internal_is_possible()) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main,
+                     ETGLOGNO(0501) "composites need an MPM with threads: "
+                     "they are answered 503");
+    }
+    if (secret_get(conf->runtime, conf->secret, main->process->pool)
+        != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, main,
+                     ETGLOGNO(0502) "composite: no random bytes for a secret: "
+                     "write an ETagCompositeSecret");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
+/* One that was made stays as long as the process, so that tags outlive a
+ * reload. */
+static apr_status_t secret_get(etg_composite_runtime *runtime,
+                               const char *written, apr_pool_t *process)
+{
+    void *made = NULL;
+    apr_status_t rv;
+
+    if (written != NULL) {
+        runtime->secret = etg_bytes_of(written);
+        return APR_SUCCESS;
+    }
+    apr_pool_userdata_get(&made, SECRET_KEY, process);
+    if (made == NULL) {
+        made = apr_palloc(process, SECRET_BYTES);
+        rv = apr_generate_random_bytes(made, SECRET_BYTES);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        apr_pool_userdata_set(made, SECRET_KEY, NULL, process);
+    }
+    runtime->secret = (etg_bytes){ made, SECRET_BYTES };
+    return APR_SUCCESS;
+}
+
+void etg_composite_child_init(apr_pool_t *pchild, server_rec *main)
+{
+    const etg_composite_server_conf *conf = conf_of(main);
+    etg_composite_runtime *runtime = conf->runtime;
+    etg_background_limits limits;
+    apr_status_t rv;
+
+    if (!runtime->is_used || !etg_internal_is_possible()
+        || etg_background_limits_parse(&limits, etg_bytes_of(conf->threads))
+           != NULL) {
+        return;
+    }
+    /* In this order: internal requests are cut before threads are waited
+     * for. */
+    rv = etg_workers_create(&runtime->workers, limits.threads, limits.queue,
+                            pchild);
+    if (rv == APR_SUCCESS) {
+        rv = etg_internal_create(&runtime->internal, main, pchild);
+    }
+    if (rv != APR_SUCCESS) {
+        runtime->workers = NULL;
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, main,
+                     ETGLOGNO(0503) "this child answers no composites");
+    }
+}

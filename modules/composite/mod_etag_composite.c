@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mod_etag_composite.c: index of the module: its struct and its hooks.
+ */
+#include "modules/composite/composite.h"
+
+static void register_hooks(apr_pool_t *p)
+{
+    ap_hook_check_config(etg_composite_check_config, NULL, NULL,
+                         APR_HOOK_MIDDLE);
+    ap_hook_post_config(etg_composite_post_config, NULL, NULL,
+                        APR_HOOK_MIDDLE);
+    /* What is made last ends first: parts use other modules' threads and
+     * stores. */
+    ap_hook_child_init(etg_composite_child_init, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_handler(etg_composite_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    etg_internal_register(p);
+}
+
+module AP_MODULE_DECLARE_DATA etag_composite_module = {
+    STANDARD20_MODULE_STUFF,
+    etg_composite_create_dir,
+    etg_composite_merge_dir,
+    etg_composite_create_server,
+    etg_option_merge,
+    etg_composite_commands,
+    register_hooks,
+    0
+};
