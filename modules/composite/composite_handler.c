@@ -25,7 +25,7 @@ int etg_composite_handler(request_rec *r)
     if (r->handler == NULL || strcmp(r->handler, ETG_COMPOSITE_HANDLER)) {
         return DECLINED;
     }
-    r->allowed |= AP_METHOD_BIT << M_GET;
+    ap_allow_methods(r, MERGE_ALLOW, "GET", NULL);
     if (r->method_number != M_GET) {
         return HTTP_METHOD_NOT_ALLOWED;
     }
