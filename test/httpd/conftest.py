@@ -13,7 +13,8 @@ httpd and one backend among its tests:
 Each test takes its own `path`, so that tests do not see each other's entries.
 A test that needs an httpd of its own calls `make_httpd(config)`, and one that
 needs a database takes `database` and puts database.conf into that config.
-mod_etag_freshness is loaded where a config has directives of it."""
+mod_etag_freshness and mod_etag_composite are loaded where a config has
+directives of theirs."""
 import hashlib
 import pathlib
 import re
