@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mod_etag_composite: what httpd says of a configuration, what sections make
+of each other, and a composite that our cache keeps."""
+import pytest
+
+from harness.backend import answer
+
+MODULES = ["etag_composite"]
+CONFIG = """
+ETagCompositeSecret "one for all machines"
+<Location "/part/">
+    ProxyPass "http://@BACKEND@/part/" connectiontimeout=5 timeout=30 retry=0
+</Location>
+<Location "/outer">
+    SetHandler etag-composite
+    ETagCompositeTemplate page.json
+    ETagCompositePart a "/part/a"
+</Location>
+<Location "/outer/same">
+    ETagCompositeDeadline 20s
+</Location>
+<Location "/outer/inner">
+    ETagCompositePart b "/part/b"
+</Location>
+<Location "/language">
+    SetHandler etag-composite
+    ETagCompositeForward Accept-Language
+    ETagCompositePart a "/part/a"
+</Location>
+<Location "/kept">
+    SetHandler etag-composite
+    ETagCache On
+    ETagCompositePart a "/part/a"
+    ETagCompositePart b "/part/b"
+</Location>
+"""
+
+
+def prepare(httpd):
+    (httpd.root / "page.json").write_text('[{"$part": "a"}]')
+
+
+def parts(backend):
+    for name, text in (("a", b"1"), ("b", b"2")):
+        backend.on("/part/" + name, answer(
+            200, {"ETag": '"%s"' % name, "Cache-Control": "max-age=60"},
+            text))
+
+
+@pytest.mark.parametrize("line, said", [
+    ('ETagCompositePart a "http://other/"', "ETagCompositePart: "),
+    ('ETagCompositePart a "/x/%s"', "ETagCompositePart: "),
+    ('ETagCompositePart a "/x/%s" path:1', "<LocationMatch>"),
+    ('ETagCompositePart a "/a"\nETagCompositePart a "/b"', "already"),
+    ('ETagCompositePart a "/a" default=[]', "optional"),
+    ("\n".join('ETagCompositePart a%d "/a"' % n for n in range(33)), "32"),
+    ("ETagCompositeDeadline 0", "ETagCompositeDeadline"),
+    ("ETagCompositeForward Range", "no part is asked with"),
+    ("ETagCompositeForward a:b", "is not a field name"),
+    ("ETagCompositeMaxBytes 0", "ETagCompositeMaxBytes"),
+    ("ETagCompositeTemplate nowhere.json", "cannot be read"),
+    ("ETagCompositeTemplate page.json", "there are none"),
+    ('ETagCompositePart b "/b"\nETagCompositeTemplate page.json', '"a"'),
+    ("ETagCompositeThreads threads=2", "not allowed in <Location>"),
+])
+def test_a_wrong_line_is_refused(httpd, line, said):
+    status, text = httpd.configtest("<Location /wrong>\n%s\n</Location>"
+                                    % line)
+    assert status != 0
+    assert said in text
+
+
+@pytest.mark.parametrize("line, said", [
+    ("ETagCompositeThreads threads=0", "threads"),
+    ("ETagCompositeSecret short", "16 characters"),
+    ('ETagCompositePart a "/a"', "not allowed here"),
+])
+def test_a_wrong_line_of_a_server_is_refused(httpd, line, said):
+    status, text = httpd.configtest(line)
+    assert status != 0
+    assert said in text
+
+
+def test_a_template_may_stand_behind_its_parts(httpd):
+    status, text = httpd.configtest(
+        '<Location /right>\nETagCompositePart a "/a"\n'
+        "ETagCompositeTemplate page.json\n</Location>")
+    assert status == 0, text
+
+
+def test_a_section_without_parts_keeps_its_outers(httpd, backend):
+    parts(backend)
+    assert httpd.get("/outer").body == b"[1]"
+    assert httpd.get("/outer/same").body == b"[1]"
+
+
+def test_a_section_with_parts_has_those_alone(httpd, backend):
+    parts(backend)
+    assert httpd.get("/outer/inner").body == b'{"b":2}'
+
+
+def test_what_is_not_forwarded_makes_nothing_private(httpd, backend):
+    parts(backend)
+    got = httpd.get("/language", {"Cookie": "a=1"})
+    assert got.get("Cache-Control") == "max-age=60"
+    assert "Cookie" not in backend.requests("/part/a")[-1]
+
+
+def test_private_tags_outlive_a_restart_with_a_secret(httpd, backend):
+    parts(backend)
+    got = httpd.get("/outer", {"Cookie": "a=1"})
+    httpd.restart()
+    again = httpd.get("/outer", {"Cookie": "a=1",
+                                 "If-None-Match": got.get("ETag")})
+    assert again.status == 304
+
+
+def test_a_reload_reads_the_template_again(httpd, backend):
+    parts(backend)
+    old = httpd.get("/outer")
+    (httpd.root / "page.json").write_text('{"a": {"$part": "a"}}')
+    httpd.graceful()
+    new = httpd.get("/outer", {"If-None-Match": old.get("ETag")})
+    assert new.body == b'{"a": 1}'
+    (httpd.root / "page.json").write_text('[{"$part": "a"}]')
+    httpd.graceful()
+    assert httpd.get("/outer").get("ETag") == old.get("ETag")
+
+
+def test_our_cache_keeps_a_composite(httpd, backend):
+    parts(backend)
+    got = httpd.get("/kept")
+    assert got.status == 200 and not got.hit
+    before = backend.hits("/part/a")
+    again = httpd.get("/kept")
+    assert again.hit and again.body == got.body
+    assert httpd.get("/kept", {"If-None-Match": got.get("ETag")}
+                     ).status == 304
+    assert backend.hits("/part/a") == before
+
+
+def test_our_cache_validates_a_composite_by_its_tag(httpd, backend):
+    parts(backend)
+    got = httpd.get("/kept?again")
+    httpd.request("PURGE", "/kept?again", {"ETag-Purge": "soft"})
+    again = httpd.get("/kept?again")
+    assert again.cache.get("fwd-status") == 304, again
+    assert again.body == got.body
