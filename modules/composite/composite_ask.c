@@ -4,6 +4,10 @@
  */
 #include "modules/composite/composite.h"
 
+#include <poll.h>
+
+#include <apr_portable.h>
+
 #include "lib/freshness_params.h"
 #include "lib/steady_clock.h"
 
@@ -21,6 +25,7 @@ static void fill(etg_composite *c, etg_internal_ask *ask, apr_pool_t *p);
 static apr_table_t *fields_of(etg_composite *c, apr_pool_t *p);
 static int is_fatal(void *baton, unsigned place,
                     const etg_composite_result *result);
+static int is_gone(void *baton);
 
 void etg_composite_prepare(etg_composite *c)
 {
@@ -164,9 +169,13 @@ const etg_composite_had *etg_composite_ask(etg_composite *c)
         return &c->parts[0];
     }
     send_all(c, gathering);
-    fatal = etg_composite_gathering_wait(gathering, is_fatal, c);
+    fatal = etg_composite_gathering_wait(gathering, is_fatal, is_gone, c);
+    if (fatal == ETG_COMPOSITE_GONE) {
+        c->r->connection->aborted = 1;
+        return NULL;
+    }
     for (unsigned i = 0; i < c->count; i++) {
-        if (!c->parts[i].is_answered && (fatal < 0 || fatal == (int)i)) {
+        if (!c->parts[i].is_answered && (fatal == ETG_COMPOSITE_ALL_ENDED || fatal == (int)i)) {
             etg_composite_take(c, &c->parts[i],
                                etg_composite_gathering_result(gathering, i));
         }
@@ -253,4 +262,22 @@ static int is_fatal(void *baton, unsigned place,
                     || result->status == HTTP_PRECONDITION_FAILED)));
 
     return !is_fit && !c->parts[place].line->part.is_optional;
+}
+
+/* A client that has closed its side, or the stream of HTTP/2 that is reset.
+ * mod_http2's own connections, and internal ones, have no socket to ask. */
+static int is_gone(void *baton)
+{
+    const etg_composite *c = baton;
+    conn_rec *connection = c->r->connection;
+    apr_socket_t *socket = connection->master == NULL
+        ? ap_get_conn_socket(connection) : NULL;
+    struct pollfd one = { .fd = -1, .events = POLLRDHUP };
+
+    if (connection->aborted || socket == NULL
+        || apr_os_sock_get(&one.fd, socket) != APR_SUCCESS || one.fd < 0) {
+        return connection->aborted;
+    }
+    return poll(&one, 1, 0) > 0
+        && (one.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }

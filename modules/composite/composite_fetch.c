@@ -17,6 +17,8 @@
 #include "lib/steady_clock.h"
 
 #define FIRST_ROOM 4096
+/* How often it is asked whether anybody waits. */
+#define LOOK_EVERY apr_time_from_msec(50)
 
 typedef struct slot {
     etg_composite_gathering *gathering;
@@ -61,6 +63,9 @@ static apr_status_t free_body(void *data);
 static void hand_over(slot *s, const etg_composite_result *result,
                       apr_pool_t *pool);
 static int is_awaited(const slot *s);
+static int has_ended(etg_composite_gathering *g,
+                     etg_composite_is_fatal *is_fatal, void *baton,
+                     int *ended);
 static int judge(etg_composite_gathering *g, etg_composite_is_fatal *is_fatal,
                  void *baton);
 static int end_late_ones(etg_composite_gathering *g, apr_time_t *next);
@@ -127,23 +132,21 @@ void etg_composite_gathering_send(etg_composite_gathering *gathering,
 }
 
 int etg_composite_gathering_wait(etg_composite_gathering *gathering,
-                                 etg_composite_is_fatal *is_fatal, void *baton)
+                                 etg_composite_is_fatal *is_fatal,
+                                 etg_composite_is_gone *is_gone, void *baton)
 {
     etg_composite_gathering *g = gathering;
-    apr_time_t next;
-    int fatal;
+    int ended;
 
     pthread_mutex_lock(&g->lock);
-    for (;;) {
-        int waiting = end_late_ones(g, &next);
-        struct timespec moment;
-
-        fatal = judge(g, is_fatal, baton);
-        if (fatal >= 0 || !waiting) {
+    while (!has_ended(g, is_fatal, baton, &ended)) {
+        pthread_mutex_unlock(&g->lock);
+        if (is_gone(baton)) {
+            ended = ETG_COMPOSITE_GONE;
+            pthread_mutex_lock(&g->lock);
             break;
         }
-        moment = etg_steady_moment(next);
-        pthread_cond_timedwait(&g->change, &g->lock, &moment);
+        pthread_mutex_lock(&g->lock);
     }
     for (unsigned i = 0; i < g->count; i++) {
         if (g->slots[i].result.outcome == ETG_COMPOSITE_PENDING) {
@@ -151,7 +154,32 @@ int etg_composite_gathering_wait(etg_composite_gathering *gathering,
         }
     }
     pthread_mutex_unlock(&g->lock);
-    return fatal;
+    return ended;
+}
+
+/* Under the lock: waits until all or a fatal one have ended, but not for
+ * long. 0: not yet. */
+static int has_ended(etg_composite_gathering *g,
+                     etg_composite_is_fatal *is_fatal, void *baton, int *ended)
+{
+    apr_time_t look = etg_steady_now() + LOOK_EVERY;
+    int has_time = 1;
+
+    for (;;) {
+        apr_time_t next = look;
+        int waiting = end_late_ones(g, &next);
+        struct timespec moment = etg_steady_moment(next < look ? next : look);
+
+        *ended = judge(g, is_fatal, baton);
+        if (*ended >= 0 || !waiting) {
+            return 1;
+        }
+        if (!has_time) {
+            return 0;
+        }
+        pthread_cond_timedwait(&g->change, &g->lock, &moment);
+        has_time = etg_steady_now() < look;
+    }
 }
 
 const etg_composite_result *etg_composite_gathering_result(
@@ -197,7 +225,7 @@ static int judge(etg_composite_gathering *g, etg_composite_is_fatal *is_fatal,
             return (int)i;
         }
     }
-    return -1;
+    return ETG_COMPOSITE_ALL_ENDED;
 }
 
 /* The end of the request. */

@@ -57,11 +57,18 @@ void etg_composite_gathering_send(etg_composite_gathering *gathering,
                                   apr_time_t until, etg_internal *internal,
                                   etg_workers *workers);
 
-/* Waits until all have ended, each at its own `until` at the latest, or one
- * is fatal: then the rest is given up. Returns that one's place, or -1. */
+/* Has who waits for all this left? Asked now and then. */
+typedef int etg_composite_is_gone(void *baton);
+
+#define ETG_COMPOSITE_ALL_ENDED (-1)
+#define ETG_COMPOSITE_GONE (-2)
+
+/* Waits until all have ended, each at its own `until` at the latest, or one is
+ * fatal, or nobody waits any more: then the rest is given up. Returns the fatal
+ * one's place, or one of the above. */
 int etg_composite_gathering_wait(etg_composite_gathering *gathering,
                                  etg_composite_is_fatal *is_fatal,
-                                 void *baton);
+                                 etg_composite_is_gone *is_gone, void *baton);
 
 /* After the waiting. */
 const etg_composite_result *etg_composite_gathering_result(

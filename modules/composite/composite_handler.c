@@ -13,6 +13,8 @@ static void begin(etg_composite *c, request_rec *r,
                   const etg_composite_dir_conf *dir,
                   const etg_composite_runtime *runtime);
 static int answer(etg_composite *c);
+static int answer_first(etg_composite *c);
+static int leave(etg_composite *c);
 static int fail(etg_composite *c, const etg_composite_had *part);
 
 int etg_composite_handler(request_rec *r)
@@ -107,23 +109,41 @@ static int answer(etg_composite *c)
     }
     if (failed == NULL && c->is_round_one) {
         failed = etg_composite_ask(c);
-        c->tag = failed == NULL ? etg_composite_tag_of(c) : NULL;
-        status = c->tag != NULL ? etg_composite_answer_conditions(c)
-                                : DECLINED;
+        status = failed == NULL ? answer_first(c) : DECLINED;
         if (status != DECLINED) {
             return status;
         }
-        c->is_round_one = 0;
     }
     if (failed == NULL) {
+        c->is_round_one = 0;
         failed = etg_composite_ask(c);
     }
     if (failed != NULL) {
         return fail(c, failed);
     }
+    if (c->r->connection->aborted) {
+        return leave(c);
+    }
     c->tag = etg_composite_tag_of(c);
     status = etg_composite_answer_conditions(c);
     return status != DECLINED ? status : etg_composite_answer(c);
+}
+
+/* By what the parts' fields say. */
+static int answer_first(etg_composite *c)
+{
+    if (c->r->connection->aborted) {
+        return leave(c);
+    }
+    c->tag = etg_composite_tag_of(c);
+    return c->tag != NULL ? etg_composite_answer_conditions(c) : DECLINED;
+}
+
+/* There is nobody to answer. */
+static int leave(etg_composite *c)
+{
+    apr_table_setn(c->r->notes, "etag-composite", "left");
+    return OK;
 }
 
 static int fail(etg_composite *c, const etg_composite_had *part)

@@ -8,6 +8,9 @@ import time
 import pytest
 
 from harness.backend import answer
+from harness.httpd import mpm
+
+pytestmark = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
 
 CONFIG = """
 <Location "/kept/">

@@ -6,6 +6,11 @@ import threading
 import pytest
 
 from harness.backend import answer, in_turn
+from harness.client import Connection
+from harness.httpd import mpm
+from harness.net import poll
+
+pytestmark = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
 
 CONFIG = """
 <Location "/part/">
@@ -48,6 +53,7 @@ CONFIG = """
     SetHandler etag-composite
     ETagCompositePart a "/kept/a"
 </Location>
+CustomLog "@ROOT@/composite.log" "%U %{etag-composite}n"
 <Location "/whose">
     SetHandler etag-composite
     ETagCompositePart a "/part/a"
@@ -205,6 +211,26 @@ def test_a_part_has_a_time_of_its_own(httpd, backend, held, slow):
     assert got.body == b'{"a":1,"b":null}'
     assert got.get("ETag-Composite") == 'incomplete; parts="b"'
     httpd.log.claim(CUT)
+
+
+# Without a client
+
+def said_left(httpd):
+    log = httpd.root / "composite.log"
+    return log.exists() and " left\n" in log.read_text()
+
+
+@pytest.mark.parametrize("fields", [{}, {"If-None-Match": '"x"'}])
+def test_a_client_that_leaves_is_not_waited_for(httpd, backend, held,
+                                                fields):
+    parts(backend, b=standing(held))
+    (httpd.root / "composite.log").write_text("")
+    connection = Connection(httpd.port)
+    connection.send_request("GET", "/needed", fields)
+    poll(lambda: backend.hits("/part/b"), "the part's request")
+    connection.close()
+    poll(lambda: said_left(httpd), "the request's end")
+    assert not held.is_set()
 
 
 # Parts that are optional
