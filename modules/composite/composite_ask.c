@@ -175,7 +175,8 @@ const etg_composite_had *etg_composite_ask(etg_composite *c)
         return NULL;
     }
     for (unsigned i = 0; i < c->count; i++) {
-        if (!c->parts[i].is_answered && (fatal == ETG_COMPOSITE_ALL_ENDED || fatal == (int)i)) {
+        if (!c->parts[i].is_answered
+            && (fatal == ETG_COMPOSITE_ALL_ENDED || fatal == (int)i)) {
             etg_composite_take(c, &c->parts[i],
                                etg_composite_gathering_result(gathering, i));
         }
