@@ -12,12 +12,14 @@
 #include <apr_atomic.h>
 
 #include "lib/field_list.h"
+#include "modules/glue/internal_request.h"
 #include "modules/glue/request_view.h"
 
 /* Set when hooks are registered, before any thread. */
 static ap_filter_rec_t *hide_handle;
 
 static void insert_hide_filter(request_rec *r);
+static int is_part(const request_rec *r);
 static apr_status_t hide_filter(ap_filter_t *f, apr_bucket_brigade *bb);
 static void init_tags(const etg_cache_context *ctx, etg_purge_tags *set);
 static int is_tag_field(const etg_cache_context *ctx, const char *name);
@@ -35,8 +37,8 @@ void etg_cache_tags_register(void)
                                 APR_HOOK_MIDDLE);
 }
 
-/* Goes by the place that the client asked for, as the cache does. A
- * subrequest's fields reach no client. */
+/* Goes by the place that the client asked for, as the cache does. Fields of a
+ * subrequest, and of a part of a composite, reach no client. */
 static void insert_hide_filter(request_rec *r)
 {
     const etg_cache_dir_conf *dir = ap_get_module_config(
@@ -45,9 +47,16 @@ static void insert_hide_filter(request_rec *r)
         r->server->module_config, &etag_cache_module);
 
     if (dir->mode != ETG_CACHE_OFF && !dir->expose_tags && r->main == NULL
-        && server->tag_fields->nelts > 0) {
+        && server->tag_fields->nelts > 0 && !is_part(r)) {
         ap_add_output_filter_handle(hide_handle, NULL, r, r->connection);
     }
+}
+
+static int is_part(const request_rec *r)
+{
+    const etg_internal_ask *ask = etg_internal_ask_of(r);
+
+    return ask != NULL && !strcmp(ask->purpose, ETG_INTERNAL_PART);
 }
 
 static apr_status_t hide_filter(ap_filter_t *f, apr_bucket_brigade *bb)

@@ -5,11 +5,16 @@
  */
 #include "modules/composite/composite.h"
 
+#include <util_filter.h>
+
 #include "lib/coded_tag.h"
+#include "lib/field_list.h"
 #include "lib/problem_document.h"
 #include "modules/glue/bodiless.h"
 
 static void set_fields(etg_composite *c);
+static int is_for_cache(const request_rec *r);
+static void set_purge_tags(etg_composite *c);
 static const char *vary_of(const etg_composite *c, const char *vary);
 static const char *missing(const etg_composite *c);
 static void note(const etg_composite *c, const char *word);
@@ -87,10 +92,44 @@ static void set_fields(etg_composite *c)
     if (c->tag != NULL) {
         apr_table_setn(r->headers_out, "ETag", c->tag);
     }
+    if (is_for_cache(r)) {
+        set_purge_tags(c);
+    }
     if (c->is_incomplete) {
         apr_table_setn(r->headers_out, "ETag-Composite",
                        apr_psprintf(r->pool, "incomplete; parts=\"%s\"",
                                     missing(c)));
+    }
+}
+
+/* Is our cache going to store it? It keeps tags from clients. */
+static int is_for_cache(const request_rec *r)
+{
+    for (ap_filter_t *f = r->output_filters; f != NULL; f = f->next) {
+        if (!ap_cstr_casecmp(f->frec->name, "ETAG_CACHE_SAVE")) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* So that what purges a part purges the whole. */
+static void set_purge_tags(etg_composite *c)
+{
+    static const char *const names[] = {
+        "Surrogate-Key", "Cache-Tag", "xkey", "Cache-Groups"
+    };
+
+    for (unsigned n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
+        for (unsigned i = 0; i < c->count; i++) {
+            const char *value = c->parts[i].fields == NULL ? NULL
+                : etg_field_combined(c->parts[i].fields, names[n],
+                                     c->r->pool);
+
+            if (value != NULL) {
+                apr_table_addn(c->r->headers_out, names[n], value);
+            }
+        }
     }
 }
 

@@ -232,7 +232,7 @@ static void fill(etg_composite *c, etg_internal_ask *ask, apr_pool_t *p)
         != APR_SUCCESS) {
         ask->local = NULL;
     }
-    ask->purpose = ETG_COMPOSITE_PURPOSE;
+    ask->purpose = ETG_INTERNAL_PART;
     ask->depth = outer == NULL ? 0 : outer->depth + 1;
 }
 

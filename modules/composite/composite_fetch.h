@@ -14,9 +14,6 @@
 #include "lib/workers.h"
 #include "modules/glue/internal_request.h"
 
-/* What internal requests of ours are called in logs, and known by. */
-#define ETG_COMPOSITE_PURPOSE "composite"
-
 typedef enum etg_composite_outcome {
     ETG_COMPOSITE_UNASKED,
     ETG_COMPOSITE_PENDING,

@@ -75,7 +75,7 @@ static int is_part_of_another(const request_rec *r)
 {
     const etg_internal_ask *ask = etg_internal_ask_of(r);
 
-    return ask != NULL && !strcmp(ask->purpose, ETG_COMPOSITE_PURPOSE);
+    return ask != NULL && !strcmp(ask->purpose, ETG_INTERNAL_PART);
 }
 
 static void begin(etg_composite *c, request_rec *r,

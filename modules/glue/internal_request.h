@@ -37,6 +37,10 @@ typedef struct etg_internal etg_internal;
 /* How deep internal requests may cause others. */
 #define ETG_INTERNAL_DEPTH_MAX 3
 
+/* The purpose of a part of a response that is made of several, where our
+ * modules differ by it: who asks is a server, which gets what caches get. */
+#define ETG_INTERNAL_PART "composite"
+
 /* Takes body bytes as they come. A status other than APR_SUCCESS ends the
  * request as if its client had left. */
 typedef apr_status_t etg_internal_take(void *baton, const char *data,

@@ -30,6 +30,19 @@ ETagCompositeSecret "one for all machines"
     ETagCompositeForward Accept-Language
     ETagCompositePart a "/part/a"
 </Location>
+<Location "/tagged/">
+    ETagCache On
+    ProxyPass "http://@BACKEND@/tagged/" connectiontimeout=5 timeout=30 retry=0
+</Location>
+<Location "/with-tags">
+    SetHandler etag-composite
+    ETagCache On
+    ETagCompositePart a "/tagged/a"
+    ETagCompositePart b "/tagged/b"
+</Location>
+<Location "/with-tags-unkept">
+    ETagCache Off
+</Location>
 <Location "/kept">
     SetHandler etag-composite
     ETagCache On
@@ -149,3 +162,46 @@ def test_our_cache_validates_a_composite_by_its_tag(httpd, backend):
     again = httpd.get("/kept?again")
     assert again.cache.get("fwd-status") == 304, again
     assert again.body == got.body
+
+
+def tagged(backend, name, text, tag):
+    backend.on("/tagged/" + name, answer(
+        200, {"ETag": '"%s"' % text, "Cache-Control": "max-age=600",
+              "Surrogate-Key": tag}, text))
+
+
+def test_what_purges_a_part_purges_the_composite(httpd, backend):
+    tagged(backend, "a", b"1", "one shared")
+    tagged(backend, "b", b"2", "two")
+    got = httpd.get("/with-tags")
+    assert got.body == b'{"a":1,"b":2}'
+    assert "Surrogate-Key" not in got
+    assert httpd.get("/with-tags").hit
+    tagged(backend, "b", b"3", "two")
+    purged = httpd.request("PURGE", "/with-tags", {"Surrogate-Key": "two"})
+    assert purged.status == 200, purged.body
+    again = httpd.get("/with-tags")
+    assert again.body == b'{"a":1,"b":3}'
+    assert backend.hits("/tagged/a") == 1 and backend.hits("/tagged/b") == 1
+    assert "Surrogate-Key" not in httpd.get("/tagged/a")
+
+
+def test_a_part_that_validates_keeps_its_tags_in_the_composite(httpd,
+                                                               backend):
+    tagged(backend, "a", b"1", "first")
+    tagged(backend, "b", b"2", "second")
+    for path in ("/tagged/a", "/tagged/b"):
+        httpd.request("PURGE", path)
+    httpd.get("/with-tags?x")
+    httpd.request("PURGE", "/with-tags?x", {"ETag-Purge": "soft"})
+    assert httpd.get("/with-tags?x").cache.get("fwd-status") == 304
+    tagged(backend, "a", b"4", "first")
+    httpd.request("PURGE", "/with-tags", {"Surrogate-Key": "first"})
+    assert httpd.get("/with-tags?x").body == b'{"a":4,"b":2}'
+
+
+def test_tags_reach_no_client_of_a_composite_that_is_not_kept(httpd,
+                                                              backend):
+    tagged(backend, "a", b"1", "one")
+    tagged(backend, "b", b"2", "two")
+    assert "Surrogate-Key" not in httpd.get("/with-tags-unkept")
