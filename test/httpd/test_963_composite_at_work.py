@@ -107,7 +107,7 @@ def test_over_http2_the_same(httpd, backend, dashboard):
     got = httpd.curl("/dashboard")
     assert got.version == "HTTP/2" and got.status == 200
     again = httpd.curl("/dashboard", "-H",
-                 "If-None-Match: %s" % got.get("ETag"))
+                       "If-None-Match: %s" % got.get("ETag"))
     assert again.status == 304
 
 
