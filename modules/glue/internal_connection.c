@@ -31,8 +31,12 @@
  * configuration it takes from there is set anew by its pre_read_request. A
  * block of zeroes does, as long as it is larger than the state. */
 #define MPM_STATE_BYTES 4096
+/* What an allocator keeps for the next connection. */
+#define KEPT_BYTES (256 * 1024)
 
-static apr_status_t own_pool(apr_pool_t **pool, apr_pool_t *like);
+static apr_status_t own_pool(apr_pool_t **pool, etg_internal *internal);
+static apr_allocator_t *take_spare(etg_internal *internal);
+static void give_back(etg_internal *internal, apr_allocator_t *allocator);
 static void set_ends(conn_rec *c, const etg_internal_ask *ask);
 static apr_sockaddr_t *client_address(const etg_internal_ask *ask,
                                       apr_sockaddr_t *local, apr_pool_t *p);
@@ -90,7 +94,7 @@ apr_status_t etg_internal_connection_make(etg_internal_run *run,
     apr_pool_t *p;
     conn_rec *c;
     int status;
-    apr_status_t rv = own_pool(&p, internal->pool);
+    apr_status_t rv = own_pool(&p, internal);
 
     if (rv != APR_SUCCESS) {
         return rv;
@@ -117,25 +121,67 @@ apr_status_t etg_internal_connection_make(etg_internal_run *run,
      * without). */
     status = ap_run_pre_connection(c, internal->socket);
     if (status != OK && status != DONE) {
-        apr_pool_destroy(p);
+        etg_internal_connection_end(internal, c);
         return APR_EGENERAL;
     }
     *connection = c;
     return APR_SUCCESS;
 }
 
-void etg_internal_connection_end(conn_rec *c)
+void etg_internal_connection_end(etg_internal *internal, conn_rec *c)
 {
+    apr_allocator_t *allocator = apr_pool_allocator_get(c->pool);
+
     apr_pool_destroy(c->pool);
+    give_back(internal, allocator);
 }
 
-/* A pool that no other thread has to do with: no parent, and an allocator of
- * its own without a lock. */
-static apr_status_t own_pool(apr_pool_t **pool, apr_pool_t *like)
+static apr_allocator_t *take_spare(etg_internal *internal)
 {
-    apr_status_t rv = apr_pool_create_unmanaged_ex(
-        pool, apr_pool_abort_get(like), NULL);
+    apr_allocator_t *allocator = NULL;
 
+    pthread_mutex_lock(&internal->lock);
+    if (internal->spare_count > 0) {
+        allocator = internal->spare[--internal->spare_count];
+    }
+    pthread_mutex_unlock(&internal->lock);
+    return allocator;
+}
+
+static void give_back(etg_internal *internal, apr_allocator_t *allocator)
+{
+    int is_kept;
+
+    pthread_mutex_lock(&internal->lock);
+    is_kept = !internal->is_stopping
+        && internal->spare_count < ETG_INTERNAL_SPARE;
+    if (is_kept) {
+        internal->spare[internal->spare_count++] = allocator;
+    }
+    pthread_mutex_unlock(&internal->lock);
+    if (!is_kept) {
+        apr_allocator_destroy(allocator);
+    }
+}
+
+/* A pool that no other thread has to do with: no parent, and an allocator
+ * without a lock that nobody else uses now. Those of connections before are
+ * used again, as APR may ask the kernel for each block of a new one. */
+static apr_status_t own_pool(apr_pool_t **pool, etg_internal *internal)
+{
+    apr_allocator_t *allocator = take_spare(internal);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (allocator == NULL) {
+        rv = apr_allocator_create(&allocator);
+        if (rv == APR_SUCCESS) {
+            apr_allocator_max_free_set(allocator, KEPT_BYTES);
+        }
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_pool_create_unmanaged_ex(
+            pool, apr_pool_abort_get(internal->pool), allocator);
+    }
     if (rv == APR_SUCCESS) {
         apr_pool_tag(*pool, "etag-internal-connection");
     }

@@ -115,7 +115,7 @@ apr_status_t etg_internal_request(etg_internal *internal,
     rv = etg_internal_connection_make(&run, &c);
     if (rv == APR_SUCCESS) {
         rv = ask_on(&run, c);
-        etg_internal_connection_end(c);
+        etg_internal_connection_end(internal, c);
     }
     etg_internal_run_end(&run);
     if (rv != APR_SUCCESS) {

@@ -28,6 +28,9 @@
 #define ETG_INTERNAL_IN "ETAG_INTERNAL_IN"
 #define ETG_INTERNAL_OUT "ETAG_INTERNAL_OUT"
 
+/* Allocators that are kept for connections to come. */
+#define ETG_INTERNAL_SPARE 64
+
 typedef void etg_internal_count(conn_rec *c, apr_off_t bytes);
 
 /* One request, on its caller's stack. */
@@ -67,6 +70,8 @@ struct etg_internal {
     pthread_mutex_t lock;         /* guards the rest */
     pthread_cond_t change;
     etg_internal_run *runs;
+    apr_allocator_t *spare[ETG_INTERNAL_SPARE];
+    unsigned spare_count;
     apr_time_t wakes_at;          /* the watching thread */
     int is_stopping;
     int is_watched;
@@ -80,7 +85,7 @@ apr_status_t etg_internal_master_make(etg_internal *internal, server_rec *s);
 /* A connection of its own pool, ready for a request. */
 apr_status_t etg_internal_connection_make(etg_internal_run *run,
                                           conn_rec **connection);
-void etg_internal_connection_end(conn_rec *c);
+void etg_internal_connection_end(etg_internal *internal, conn_rec *c);
 /* Is it what Require local would let in, on this connection? */
 int etg_internal_address_is_own(apr_sockaddr_t *address,
                                 apr_sockaddr_t *local);
