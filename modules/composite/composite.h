@@ -41,6 +41,7 @@ typedef struct etg_composite_runtime {
     int is_used;                  /* does any part stand anywhere? */
     etg_workers *workers;         /* child, or NULL */
     etg_internal *internal;       /* likewise */
+    apr_allocator_t *memory;      /* of gatherings */
     etg_bytes secret;             /* for tags of private composites */
 } etg_composite_runtime;
 

@@ -162,7 +162,8 @@ const etg_composite_had *etg_composite_ask(etg_composite *c)
 
     if (etg_composite_gathering_make(
             &gathering, c->count,
-            (apr_uint64_t)c->dir->max_bytes - c->body_bytes, c->r->pool)
+            (apr_uint64_t)c->dir->max_bytes - c->body_bytes,
+            c->runtime->memory, c->r->pool)
         != APR_SUCCESS) {
         etg_composite_fail(c, &c->parts[0], HTTP_SERVICE_UNAVAILABLE,
                            "there is no memory to ask for it");

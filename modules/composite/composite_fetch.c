@@ -14,9 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_thread_mutex.h>
+
 #include "lib/steady_clock.h"
 
 #define FIRST_ROOM 4096
+#define KEPT_BYTES (1024 * 1024)
 /* How often it is asked whether anybody waits. */
 #define LOOK_EVERY apr_time_from_msec(50)
 
@@ -40,6 +43,7 @@ struct etg_composite_gathering {
     apr_int64_t room;             /* atomic: bytes that bodies may still have */
     unsigned count;
     slot *slots;
+    apr_allocator_t *memory;
 };
 
 /* A body as it comes, malloc'ed: it grows. */
@@ -51,6 +55,8 @@ typedef struct reception {
     int is_too_long;
 } reception;
 
+static apr_status_t make_pool(apr_pool_t **pool, apr_allocator_t *memory,
+                              const char *tag);
 static apr_status_t give_up(void *data);
 static void let_go(etg_composite_gathering *g);
 static void run(void *baton, apr_pool_t *pool);
@@ -71,19 +77,53 @@ static int judge(etg_composite_gathering *g, etg_composite_is_fatal *is_fatal,
 static int end_late_ones(etg_composite_gathering *g, apr_time_t *next);
 static void set_outcome(slot *s, etg_composite_outcome outcome);
 
+apr_status_t etg_composite_memory_make(apr_allocator_t **memory)
+{
+    apr_thread_mutex_t *lock;
+    apr_pool_t *pool;
+    apr_status_t rv = apr_allocator_create(memory);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = apr_pool_create_unmanaged_ex(&pool, NULL, *memory);
+    if (rv == APR_SUCCESS) {
+        rv = apr_thread_mutex_create(&lock, APR_THREAD_MUTEX_DEFAULT, pool);
+    }
+    if (rv == APR_SUCCESS) {
+        apr_allocator_max_free_set(*memory, KEPT_BYTES);
+        apr_allocator_mutex_set(*memory, lock);
+    }
+    return rv;
+}
+
+/* Nobody's child: any thread may fill and destroy it. */
+static apr_status_t make_pool(apr_pool_t **pool, apr_allocator_t *memory,
+                              const char *tag)
+{
+    apr_status_t rv = apr_pool_create_unmanaged_ex(pool, NULL, memory);
+
+    if (rv == APR_SUCCESS) {
+        apr_pool_tag(*pool, tag);
+    }
+    return rv;
+}
+
 apr_status_t etg_composite_gathering_make(etg_composite_gathering **gathering,
                                           unsigned count, apr_uint64_t room,
+                                          apr_allocator_t *memory,
                                           apr_pool_t *p)
 {
     etg_composite_gathering *g;
     apr_pool_t *pool;
-    apr_status_t rv = etg_job_pool_create(&pool, "etag-composite");
+    apr_status_t rv = make_pool(&pool, memory, "etag-composite");
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
     g = apr_pcalloc(pool, sizeof(*g));
     g->pool = pool;
+    g->memory = memory;
     g->count = count;
     g->room = (apr_int64_t)room;
     g->holders = 1;
@@ -118,7 +158,8 @@ void etg_composite_gathering_send(etg_composite_gathering *gathering,
     s->ask = *asked;
     s->until = until;
     s->internal = internal;
-    if (etg_job_pool_create(&pool, "etag-composite-job") != APR_SUCCESS) {
+    if (make_pool(&pool, gathering->memory, "etag-composite-job")
+        != APR_SUCCESS) {
         s->result.outcome = ETG_COMPOSITE_DROPPED;
         return;
     }
@@ -269,7 +310,7 @@ static void run(void *baton, apr_pool_t *pool)
 
     (void)pool;
     if (!is_awaited(s)
-        || etg_job_pool_create(&kept, "etag-composite-answer")
+        || make_pool(&kept, s->gathering->memory, "etag-composite-answer")
            != APR_SUCCESS) {
         return;
     }

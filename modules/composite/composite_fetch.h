@@ -37,10 +37,15 @@ typedef struct etg_composite_gathering etg_composite_gathering;
 typedef int etg_composite_is_fatal(void *baton, unsigned place,
                                    const etg_composite_result *result);
 
+/* Memory that gatherings of a child may share (with a lock), so that it is not
+ * asked of the kernel each time. Stays until the process ends: jobs may. */
+apr_status_t etg_composite_memory_make(apr_allocator_t **memory);
+
 /* For up to `count` answers with up to `room` bytes of bodies. A cleanup on p
  * lets go of it; results are there until then. */
 apr_status_t etg_composite_gathering_make(etg_composite_gathering **gathering,
                                           unsigned count, apr_uint64_t room,
+                                          apr_allocator_t *memory,
                                           apr_pool_t *p);
 
 /* Its pool: what asks point to belongs there. To be filled by the request's

@@ -117,8 +117,11 @@ void etg_composite_child_init(apr_pool_t *pchild, server_rec *main)
     }
     /* In this order: internal requests are cut before threads are waited
      * for. */
-    rv = etg_workers_create(&runtime->workers, limits.threads, limits.queue,
-                            pchild);
+    rv = etg_composite_memory_make(&runtime->memory);
+    if (rv == APR_SUCCESS) {
+        rv = etg_workers_create(&runtime->workers, limits.threads,
+                                limits.queue, pchild);
+    }
     if (rv == APR_SUCCESS) {
         rv = etg_internal_create(&runtime->internal, main, pchild);
     }

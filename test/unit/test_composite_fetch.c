@@ -29,6 +29,7 @@ static struct {
 
 static apr_pool_t *pool;
 static etg_workers *workers;
+static apr_allocator_t *memory;
 
 static void count(int *counter)
 {
@@ -93,6 +94,7 @@ static void set_up(void)
 {
     apr_initialize();
     apr_pool_create(&pool, NULL);
+    ck_assert_int_eq(etg_composite_memory_make(&memory), APR_SUCCESS);
     board.is_open = board.begun = board.ended = board.refused = 0;
     ck_assert_int_eq(etg_workers_create(&workers, 8, 64, pool), APR_SUCCESS);
 }
@@ -138,8 +140,8 @@ static etg_composite_gathering *make(apr_pool_t *p, apr_uint64_t room)
 {
     etg_composite_gathering *gathering;
 
-    ck_assert_int_eq(etg_composite_gathering_make(&gathering, PARTS, room, p),
-                     APR_SUCCESS);
+    ck_assert_int_eq(etg_composite_gathering_make(&gathering, PARTS, room,
+                                                  memory, p), APR_SUCCESS);
     return gathering;
 }
 
