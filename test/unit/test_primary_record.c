@@ -11,6 +11,7 @@
 #include "lib/record.h"
 #include "test/unit/damaged_record.h"
 #include "test/unit/primaries.h"
+#include "test/unit/run_suite.h"
 
 static int parses(etg_bytes record)
 {
@@ -326,8 +327,6 @@ int main(void)
 {
     Suite *suite = suite_create("primary_record");
     TCase *cases = tcase_create("primary_record");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_set_timeout(cases, 60);
@@ -348,8 +347,5 @@ int main(void)
     tcase_add_test(cases, test_damaged_records_neither_crash_nor_parse);
     tcase_add_test(cases, test_made_up_records_are_refused_or_can_be_used);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

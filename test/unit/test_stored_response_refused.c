@@ -6,26 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "test/unit/damaged_record.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 #include "test/unit/usual_response.h"
-
-static apr_pool_t *pool;
-
-static void set_up(void)
-{
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
 
 static etg_bytes packed(const etg_stored_response *response)
 {
@@ -499,10 +486,8 @@ int main(void)
 {
     Suite *suite = suite_create("stored_response_refused");
     TCase *cases = tcase_create("stored_response_refused");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, open_pool, close_pool);
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_times_out_of_all_proportion_are_not_stored);
     tcase_add_test(cases, test_what_is_no_field_is_not_stored);
@@ -521,8 +506,5 @@ int main(void)
     tcase_add_test(cases,
                    test_made_up_records_are_refused_or_can_be_stored_again);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }
