@@ -16,6 +16,7 @@
 #include "freshness_lookup.h"
 #include "lib/steady_clock.h"
 #include "test/store/server_rig.h"
+#include "test/unit/run_suite.h"
 
 #define BUDGET apr_time_from_msec(50)
 #define PATIENCE apr_time_from_sec(60)
@@ -323,9 +324,8 @@ static Suite *trouble_suite(void)
 
 int main(void)
 {
-    SRunner *runner;
     apr_pool_t *p;
-    int failed;
+    int status;
 
     apr_initialize();
     apr_pool_create(&p, NULL);
@@ -333,10 +333,7 @@ int main(void)
         return 77;
     }
     has_pgsql = rig_has_driver("pgsql", p) && rig_pgsql_is_installed();
-    runner = srunner_create(trouble_suite());
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    status = run_suite(trouble_suite());
     apr_pool_destroy(p);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }
