@@ -7,7 +7,6 @@
  */
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -15,6 +14,7 @@
 #include "server_rig.h"
 #include "modules/store_memcached/memcached_entity.h"
 #include "store_rig.h"
+#include "test/unit/run_suite.h"
 
 #define SINGLE ETG_MEMCACHED_SINGLE_MAX
 #define CHUNK ETG_MEMCACHED_CHUNK_BYTES
@@ -549,8 +549,6 @@ int main(void)
 {
     Suite *suite = suite_create("memcached_entity");
     TCase *cases = tcase_create("bodies");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     if (!server_is_installed()) {
         printf("memcached is missing (apt install memcached)\n");
@@ -587,8 +585,5 @@ int main(void)
         a_server_that_goes_while_it_is_read_gives_no_part_of_the_body, 0, 6);
     tcase_add_test(cases, a_frozen_server_ends_the_reading);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }
