@@ -179,7 +179,7 @@ int main(void)
     Suite *suite = suite_create("primary_marks");
     TCase *tests = tcase_create("primary_marks");
 
-    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_checked_fixture(tests, set_up, close_pool);
     tcase_add_test(tests, test_a_soft_mark_keeps_what_is_stored);
     tcase_add_test(tests, test_an_invalid_mark_keeps_what_is_stored);
     tcase_add_test(tests, test_gone_leaves_a_mark_and_a_later_generation);

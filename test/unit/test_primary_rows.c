@@ -204,7 +204,7 @@ int main(void)
     Suite *suite = suite_create("primary_rows");
     TCase *cases = tcase_create("primary_rows");
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, set_up, close_pool);
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_a_put_row_comes_first);
     tcase_add_test(cases,

@@ -5,29 +5,8 @@
 #include <apr_strings.h>
 #include <check.h>
 
-#include "test/unit/pool_fixture.h"
 #include "test/unit/run_suite.h"
 #include "test/unit/usual_response.h"
-
-static etg_bytes packed(const etg_stored_response *response)
-{
-    etg_bytes record = { NULL, 0 };
-
-    ck_assert_int_eq(etg_stored_response_pack(response, pool, &record),
-                     APR_SUCCESS);
-    return record;
-}
-
-static etg_stored_response there_and_back(const etg_stored_response *response)
-{
-    etg_stored_response back;
-
-    memset(&back, 0x5A, sizeof(back));
-    ck_assert_int_eq(etg_stored_response_unpack(packed(response), pool,
-                                                &back),
-                     APR_SUCCESS);
-    return back;
-}
 
 START_TEST(test_a_usual_response_comes_back_as_it_was)
 {

@@ -3,36 +3,14 @@
  * test_stored_response_refused.c: what is not stored, and records that were
  * damaged or made up.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
 #include <check.h>
 
 #include "test/unit/damaged_record.h"
-#include "test/unit/pool_fixture.h"
 #include "test/unit/run_suite.h"
 #include "test/unit/usual_response.h"
-
-static etg_bytes packed(const etg_stored_response *response)
-{
-    etg_bytes record = { NULL, 0 };
-
-    ck_assert_int_eq(etg_stored_response_pack(response, pool, &record),
-                     APR_SUCCESS);
-    return record;
-}
-
-static etg_stored_response there_and_back(const etg_stored_response *response)
-{
-    etg_stored_response back;
-
-    memset(&back, 0x5A, sizeof(back));
-    ck_assert_int_eq(etg_stored_response_unpack(packed(response), pool,
-                                                &back),
-                     APR_SUCCESS);
-    return back;
-}
 
 static int parses(etg_bytes record)
 {
@@ -304,36 +282,16 @@ END_TEST
 START_TEST(test_no_part_of_a_record_parses)
 {
     etg_stored_response response = data_response();
-    etg_bytes record = packed(&response);
-    apr_size_t length;
 
-    for (length = 0; length < record.length; length++) {
-        /* A copy of exactly this size, so that a sanitizer sees a read
-         * behind it. */
-        unsigned char *copy = malloc(length + 1);
-        etg_bytes part = { copy, length };
-
-        memcpy(copy, record.data, length);
-        ck_assert(!parses(part));
-        free(copy);
-    }
-    ck_assert(!parses((etg_bytes){ NULL, 0 }));
-    ck_assert(parses(record));
+    assert_no_part_parses(packed(&response), parses);
 }
 END_TEST
 
 START_TEST(test_no_bit_can_flip_unseen)
 {
     etg_stored_response response = data_response();
-    etg_bytes record = packed(&response);
-    unsigned char *copy = apr_pmemdup(pool, record.data, record.length);
-    apr_size_t bit;
 
-    for (bit = 0; bit < 8 * record.length; bit++) {
-        copy[bit / 8] ^= (unsigned char)(1 << bit % 8);
-        ck_assert(!parses((etg_bytes){ copy, record.length }));
-        copy[bit / 8] ^= (unsigned char)(1 << bit % 8);
-    }
+    assert_no_flipped_bit_parses(packed(&response), parses, pool);
 }
 END_TEST
 
@@ -417,21 +375,8 @@ END_TEST
 START_TEST(test_damaged_records_neither_crash_nor_parse)
 {
     etg_stored_response response = data_response();
-    etg_bytes record = packed(&response);
-    unsigned char *copy = malloc(record.length);
-    apr_uint32_t state = 2509;
-    unsigned parsed = 0;
-    unsigned round;
 
-    for (round = 0; round < 20000; round++) {
-        memcpy(copy, record.data, record.length);
-        damage(copy, record.length, &state);
-        if (memcmp(copy, record.data, record.length) != 0) {
-            parsed += parses((etg_bytes){ copy, record.length }) != 0;
-        }
-    }
-    free(copy);
-    ck_assert_uint_eq(parsed, 0);
+    assert_no_damaged_record_parses(packed(&response), parses, 2509);
 }
 END_TEST
 
