@@ -244,29 +244,27 @@ static void ask_many(const etg_source *source, const char *what)
     fflush(stdout);
 }
 
-START_TEST(memory_is_flat_over_ten_thousand_look_ups_of_sqlite)
+static void ask_many_of(test_database at, const char *what)
 {
-    test_database at = rig_sqlite(10000, pool);
-
-    ask_many(rig_sql_source(at, PAGE, pool), "sqlite, 100 rows and count");
+    ask_many(rig_sql_source(at, PAGE, pool),
+             apr_pstrcat(pool, what, ", 100 rows and count", NULL));
     ask_many(rig_sql_source(at, "sql \"SELECT id, updated_at FROM products "
                             "ORDER BY id LIMIT 100\"", pool),
-             "sqlite, 100 rows");
+             apr_pstrcat(pool, what, ", 100 rows", NULL));
     ask_many(rig_sql_source(at, "sql \"SELECT updated_at FROM products "
-                            "WHERE id = 5\"", pool), "sqlite, 1 row");
+                            "WHERE id = 5\"", pool),
+             apr_pstrcat(pool, what, ", 1 row", NULL));
+}
+
+START_TEST(memory_is_flat_over_ten_thousand_look_ups_of_sqlite)
+{
+    ask_many_of(rig_sqlite(10000, pool), "sqlite");
 }
 END_TEST
 
 START_TEST(memory_is_flat_over_ten_thousand_look_ups_of_pgsql)
 {
-    test_database at = rig_pgsql(10000, pool);
-
-    ask_many(rig_sql_source(at, PAGE, pool), "pgsql, 100 rows and count");
-    ask_many(rig_sql_source(at, "sql \"SELECT id, updated_at FROM products "
-                            "ORDER BY id LIMIT 100\"", pool),
-             "pgsql, 100 rows");
-    ask_many(rig_sql_source(at, "sql \"SELECT updated_at FROM products "
-                            "WHERE id = 5\"", pool), "pgsql, 1 row");
+    ask_many_of(rig_pgsql(10000, pool), "pgsql");
 }
 END_TEST
 
