@@ -298,9 +298,10 @@ def test_a_stop_while_it_does_not_answer(start_on, make_database, kind):
     with lock:
         route.falls_back(2)
         route.httpd.claim_end()
+        route.httpd.log.claim("AH00045")      # after three seconds
         children = route.httpd.children()
         route.httpd.process.send_signal(signal.SIGTERM)
         poll(lambda: route.httpd.process.poll() is not None, "the end", 15)
         assert not any(map(is_running, children))
-        assert "still did not exit" not in route.httpd.log.text()
+        assert "sending a SIGKILL" not in route.httpd.log.text()
         route.httpd.stop()
