@@ -12,6 +12,7 @@
 #include "lib/byte_range.h"
 #include "lib/coded_tag.h"
 #include "lib/field_list.h"
+#include "lib/field_words.h"
 #include "lib/freshness.h"
 #include "lib/http_date.h"
 #include "lib/precondition.h"
@@ -32,7 +33,8 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
                        const etg_stored_response *stored);
 static void move_dates(request_rec *r, apr_table_t *fields, apr_time_t date,
                        apr_time_t now);
-static const char *date_text(apr_time_t when, apr_pool_t *p);
+static void set_date(apr_table_t *fields, const char *name, apr_time_t when,
+                     apr_pool_t *p);
 static void add_field(etg_cache_context *ctx, request_rec *r,
                       apr_table_t *fields, const etg_field *field);
 static void drop_applied_filters(etg_cache_context *ctx, request_rec *r);
@@ -247,23 +249,28 @@ static void move_dates(request_rec *r, apr_table_t *fields, apr_time_t date,
                        apr_time_t now)
 {
     const char *value = apr_table_get(fields, "Expires");
+    apr_int64_t moved = apr_time_sec(now) - apr_time_sec(date);
     apr_time_t expires;
 
     if (value != NULL
         && etg_http_date_parse(etg_bytes_of(value), now, &expires)
         && expires > date) {
-        apr_table_setn(fields, "Expires",
-                       date_text(expires + now - date, r->pool));
+        set_date(fields, "Expires", expires + apr_time_from_sec(moved),
+                 r->pool);
     }
-    apr_table_setn(fields, "Date", date_text(now, r->pool));
+    set_date(fields, "Date", apr_time_from_sec(apr_time_sec(now)), r->pool);
 }
 
-static const char *date_text(apr_time_t when, apr_pool_t *p)
+/* Behind the year 9999, which a backend's dates may lead to, there are no
+ * dates: the field stays as it is. */
+static void set_date(apr_table_t *fields, const char *name, apr_time_t when,
+                     apr_pool_t *p)
 {
-    char *text = apr_palloc(p, APR_RFC822_DATE_LEN);
+    char *text = apr_palloc(p, ETG_DATE_BYTES);
 
-    apr_rfc822_date(text, when);
-    return text;
+    if (etg_date_write(text, when)) {
+        apr_table_setn(fields, name, text);
+    }
 }
 
 static void add_field(etg_cache_context *ctx, request_rec *r,

@@ -65,7 +65,8 @@ typedef struct etg_freshness_context {
     int is_read;                  /* `early` was asked for */
     etg_lookup_answer early;      /* freshness_read.c */
 
-    etg_cache_key url;            /* of what is remembered */
+    etg_cache_key url;            /* of what is remembered; made by
+                                   * freshness_memory.c when it is wanted */
     const etg_seen_response *seen;/* what was remembered of it, or NULL */
     apr_time_t fetched_at;        /* when the backend was asked */
 

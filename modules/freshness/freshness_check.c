@@ -206,7 +206,9 @@ static void answer_read(probe *from, apr_array_header_t *checks,
 {
     answer got;
 
-    if (read(from->answers, &got, sizeof(got)) != sizeof(got)) {
+    /* The end, or nothing that the process was to say. */
+    if (read(from->answers, &got, sizeof(got)) != sizeof(got)
+        || got.number < 0 || got.number >= checks->nelts) {
         close(from->answers);
         from->answers = -1;
         return;

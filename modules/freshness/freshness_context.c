@@ -63,7 +63,6 @@ static etg_freshness_context *make(request_rec *first,
                                    const etg_freshness_dir_conf *dir)
 {
     etg_freshness_context *ctx = apr_pcalloc(first->pool, sizeof(*ctx));
-    const char *host = apr_table_get(first->headers_in, "Host");
 
     ctx->first = first;
     ctx->pool = first->pool;
@@ -74,9 +73,6 @@ static etg_freshness_context *make(request_rec *first,
     ctx->vary_rules.ignored_cookies = dir->ignored_cookies;
     etg_request_view_of(&ctx->request, first, ctx->server->private_headers,
                         dir->ignored_cookies);
-    etg_cache_key_make(&ctx->url, etg_key_scheme_of(first), host,
-                       first->unparsed_uri, first->headers_in, NULL,
-                       ctx->pool);
     ctx->is_by_request = is_salted_by_request(dir->salt);
     for (int i = 0; i < dir->lines->nelts; i++) {
         const etg_freshness_line *line = APR_ARRAY_IDX(

@@ -41,7 +41,7 @@
 /* apr_dbd's SQLite tries a locked database for two seconds: a thread that came
  * back while the process ends would find its driver gone. httpd's parent waits
  * three before it asks again. */
-#define STOP_WAIT apr_time_from_msec(2500)
+#define STOP_WAIT apr_time_from_msec(2100)
 #define HANGING "earlier look-ups still hang"
 
 typedef enum lookup_state { WAITING, RUNNING, DONE } lookup_state;

@@ -81,7 +81,7 @@ typedef struct etg_lookup_counts {
 } etg_lookup_counts;
 
 /* One per child, after it was forked. A cleanup on p is etg_lookups_stop with
- * two and a half seconds. */
+ * a little over two seconds. */
 apr_status_t etg_lookups_create(etg_lookups **lookups,
                                 const etg_lookup_settings *settings,
                                 apr_pool_t *p);

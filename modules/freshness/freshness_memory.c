@@ -57,6 +57,7 @@ static apr_status_t get(etg_freshness_memory *memory, const etg_seen_key *key,
 static apr_status_t put(etg_freshness_memory *memory, const etg_seen_key *key,
                         apr_time_t expires_at, etg_bytes record,
                         apr_pool_t *p);
+static etg_bytes url_of(etg_freshness_context *ctx);
 static void seen_of(etg_freshness_context *ctx, const apr_table_t *fields,
                     etg_seen_response *seen);
 static const char *vary_names_of(const apr_table_t *fields, apr_pool_t *p);
@@ -117,17 +118,17 @@ void etg_freshness_memory_open(etg_freshness_runtime *runtime,
 void etg_freshness_recall(etg_freshness_context *ctx)
 {
     etg_freshness_memory *memory = ctx->runtime->memory;
-    etg_bytes url = { (const unsigned char *)ctx->url.text, ctx->url.length };
     etg_seen_response *seen = apr_palloc(ctx->pool, sizeof(*seen));
     etg_data_tag_scope scope;
     const char *names;
-    etg_bytes record;
+    etg_bytes record, url;
     etg_seen_key key;
 
     ctx->seen = NULL;
     if (memory == NULL) {
         return;
     }
+    url = url_of(ctx);
     etg_seen_url_key(&key, url);
     if (get(memory, &key, ctx->pool, &record) != APR_SUCCESS
         || etg_seen_unpack_names(record, &key, ctx->pool, &names)
@@ -145,12 +146,11 @@ void etg_freshness_recall(etg_freshness_context *ctx)
 void etg_freshness_remember(etg_freshness_context *ctx, request_rec *r)
 {
     etg_freshness_memory *memory = ctx->runtime->memory;
-    etg_bytes url = { (const unsigned char *)ctx->url.text, ctx->url.length };
     apr_time_t expires_at = ctx->fetched_at + ctx->dir->trust;
     apr_table_t *fields;
     etg_data_tag_scope scope;
     etg_seen_response seen;
-    etg_bytes names, response;
+    etg_bytes names, response, url;
     etg_seen_key first, second;
 
     if (memory == NULL || ctx->is_late || ctx->fetched_at == 0
@@ -164,6 +164,7 @@ void etg_freshness_remember(etg_freshness_context *ctx, request_rec *r)
     }
     etg_freshness_scope_of(ctx, vary_names_of(fields, ctx->pool), &scope);
     seen_of(ctx, fields, &seen);
+    url = url_of(ctx);
     etg_seen_url_key(&first, url);
     if (etg_seen_variant_key(&second, url, &scope, ctx->pool)
         && etg_seen_pack(&second, &seen, ctx->pool, &response) == APR_SUCCESS
@@ -295,6 +296,21 @@ static apr_status_t put(etg_freshness_memory *memory, const etg_seen_key *key,
     *memory->state = MEMORY_IDLE;
     apr_global_mutex_unlock(memory->mutex);
     return rv;
+}
+
+/* Made when it is first wanted: a hit in the cache never wants it. */
+static etg_bytes url_of(etg_freshness_context *ctx)
+{
+    request_rec *first = ctx->first;
+
+    if (ctx->url.text == NULL) {
+        etg_cache_key_make(&ctx->url, etg_key_scheme_of(first),
+                           apr_table_get(ctx->request.fields, "Host"),
+                           first->unparsed_uri, ctx->request.fields, NULL,
+                           ctx->pool);
+    }
+    return (etg_bytes){ (const unsigned char *)ctx->url.text,
+                        ctx->url.length };
 }
 
 static void seen_of(etg_freshness_context *ctx, const apr_table_t *fields,

@@ -129,7 +129,7 @@ static etg_source_outcome look_up(void *data, etg_source_look *look)
     memcached_handle *handle = data;
     const char *key = etg_freshness_key(look->source->text, look->values,
                                         look->pool);
-    etg_bytes value = { NULL, 0 };
+    etg_bytes value;
     apr_status_t rv;
     char said[120];
     int is_old;
@@ -189,6 +189,7 @@ static apr_status_t get(memcached_handle *handle, const char *key,
     apr_size_t taken;
     apr_status_t rv = connect_to(handle, look->deadline);
 
+    *value = (etg_bytes){ NULL, 0 };     /* of an earlier try */
     if (rv == APR_SUCCESS) {
         rv = etg_memcached_link_send(handle->link, &part, 1, look->deadline);
     }

@@ -6,11 +6,11 @@
 #include <apr_thread_proc.h>
 #include <check.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "freshness_lookup.h"
 #include "lib/steady_clock.h"
+#include "test/unit/run_suite.h"
 
 #define LONG apr_time_from_sec(20)
 #define SHORT apr_time_from_msec(50)
@@ -588,13 +588,6 @@ static Suite *lookups_suite(void)
 
 int main(void)
 {
-    SRunner *runner;
-    int failed;
-
     apr_initialize();
-    runner = srunner_create(lookups_suite());
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(lookups_suite());
 }

@@ -16,6 +16,7 @@
 #include "freshness_lookup.h"
 #include "lib/steady_clock.h"
 #include "test/store/server_rig.h"
+#include "test/unit/run_suite.h"
 
 #define BUDGET apr_time_from_msec(50)
 #define PATIENCE apr_time_from_sec(60)
@@ -243,29 +244,27 @@ static void ask_many(const etg_source *source, const char *what)
     fflush(stdout);
 }
 
-START_TEST(memory_is_flat_over_ten_thousand_look_ups_of_sqlite)
+static void ask_many_of(test_database at, const char *what)
 {
-    test_database at = rig_sqlite(10000, pool);
-
-    ask_many(rig_sql_source(at, PAGE, pool), "sqlite, 100 rows and count");
+    ask_many(rig_sql_source(at, PAGE, pool),
+             apr_pstrcat(pool, what, ", 100 rows and count", NULL));
     ask_many(rig_sql_source(at, "sql \"SELECT id, updated_at FROM products "
                             "ORDER BY id LIMIT 100\"", pool),
-             "sqlite, 100 rows");
+             apr_pstrcat(pool, what, ", 100 rows", NULL));
     ask_many(rig_sql_source(at, "sql \"SELECT updated_at FROM products "
-                            "WHERE id = 5\"", pool), "sqlite, 1 row");
+                            "WHERE id = 5\"", pool),
+             apr_pstrcat(pool, what, ", 1 row", NULL));
+}
+
+START_TEST(memory_is_flat_over_ten_thousand_look_ups_of_sqlite)
+{
+    ask_many_of(rig_sqlite(10000, pool), "sqlite");
 }
 END_TEST
 
 START_TEST(memory_is_flat_over_ten_thousand_look_ups_of_pgsql)
 {
-    test_database at = rig_pgsql(10000, pool);
-
-    ask_many(rig_sql_source(at, PAGE, pool), "pgsql, 100 rows and count");
-    ask_many(rig_sql_source(at, "sql \"SELECT id, updated_at FROM products "
-                            "ORDER BY id LIMIT 100\"", pool),
-             "pgsql, 100 rows");
-    ask_many(rig_sql_source(at, "sql \"SELECT updated_at FROM products "
-                            "WHERE id = 5\"", pool), "pgsql, 1 row");
+    ask_many_of(rig_pgsql(10000, pool), "pgsql");
 }
 END_TEST
 
@@ -323,9 +322,8 @@ static Suite *trouble_suite(void)
 
 int main(void)
 {
-    SRunner *runner;
     apr_pool_t *p;
-    int failed;
+    int status;
 
     apr_initialize();
     apr_pool_create(&p, NULL);
@@ -333,10 +331,7 @@ int main(void)
         return 77;
     }
     has_pgsql = rig_has_driver("pgsql", p) && rig_pgsql_is_installed();
-    runner = srunner_create(trouble_suite());
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    status = run_suite(trouble_suite());
     apr_pool_destroy(p);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }

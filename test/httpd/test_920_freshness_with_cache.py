@@ -327,6 +327,14 @@ def test_an_Expires_in_the_past_stays_there(httpd, backend, shop, path):
         "0", "Thu, 01 Jan 1970 00:00:00 GMT")
 
 
+def test_an_Expires_at_the_end_of_all_dates_stays_there(
+        httpd, backend, shop, path):
+    last = "Fri, 31 Dec 9999 23:59:59 GMT"
+    backend.on(path, render(shop, {"Date": http_date(time.time() - 3600),
+                                   "Expires": last}, per=PER))
+    assert held_by_its_data(httpd, path).get("Expires") == last
+
+
 def test_a_burst_after_a_change_costs_two_fetches_at_most(
         httpd, backend, shop, asked):
     backend.on(asked, render(shop, per=PER, after=0.2))

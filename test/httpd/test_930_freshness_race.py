@@ -123,16 +123,26 @@ def poll_spared(httpd, backend, path):
     raise AssertionError("the backend is asked every time")
 
 
+@pytest.fixture
+def serve(make_httpd, backend, path):
+    """serve(database, config, cache, before, after): a server, and a backend
+    that does this before and after it reads the page it shows."""
+    def serve_it(database, config, cache, before=0, after=0):
+        httpd = make_httpd(database.conf + config, cache=cache)
+        backend.on(path, render(database, per=PER, before=before,
+                                after=after))
+        return httpd
+    return serve_it
+
+
 @WAYS
 def test_a_row_that_came_and_went_is_not_shown_later(
-        make_httpd, backend, database, config, cache, path):
+        serve, backend, database, config, cache, path):
     """It came before the page was rendered, and went when the page was
     there: the data is again what it was when the request arrived."""
     database.products(10)
-    httpd = make_httpd(database.conf + config, cache=cache)
-    backend.on(path, render(
-        database, per=PER,
-        before=at_first(database.insert, 999)))
+    httpd = serve(database, config, cache,
+                  before=at_first(database.insert, 999))
     first = ask(httpd, path)
     assert 999 in ids(first)
     database.delete(999)
@@ -143,13 +153,11 @@ def test_a_row_that_came_and_went_is_not_shown_later(
 
 @WAYS
 def test_a_change_behind_the_page_being_rendered_is_seen(
-        make_httpd, backend, database, config, cache, path):
+        serve, backend, database, config, cache, path):
     """The page is older than the data when its head comes back."""
     database.products(10)
-    httpd = make_httpd(database.conf + config, cache=cache)
-    backend.on(path, render(
-        database, per=PER,
-        after=at_first(database.update, 3, "another")))
+    httpd = serve(database, config, cache,
+                  after=at_first(database.update, 3, "another"))
     first = ask(httpd, path)
     assert "another" not in names(first)
     assert "another" in names(ask(httpd, path, first))
@@ -159,13 +167,11 @@ def test_a_change_behind_the_page_being_rendered_is_seen(
 
 @WAYS
 def test_a_change_before_the_page_is_rendered_is_seen(
-        make_httpd, backend, database, config, cache, path):
+        serve, backend, database, config, cache, path):
     """The page is newer than the digest that was read first."""
     database.products(10)
-    httpd = make_httpd(database.conf + config, cache=cache)
-    backend.on(path, render(
-        database, per=PER,
-        before=at_first(database.update, 3, "another")))
+    httpd = serve(database, config, cache,
+                  before=at_first(database.update, 3, "another"))
     first = ask(httpd, path)
     assert "another" in names(first)
     database.update(3, "a third")
@@ -175,11 +181,10 @@ def test_a_change_before_the_page_is_rendered_is_seen(
 
 @WAYS
 def test_every_change_is_seen_by_the_next_request(
-        make_httpd, backend, database, config, cache, path):
+        serve, backend, database, config, cache, path):
     """One after the other, without a race: no time is needed to notice."""
     database.products(10)
-    httpd = make_httpd(database.conf + config, cache=cache)
-    backend.on(path, render(database, per=PER))
+    httpd = serve(database, config, cache)
     held = poll_spared(httpd, backend, path)
     for number in range(50):
         database.update(1 + number % 10, "turn %d" % number)
@@ -202,14 +207,13 @@ SLOW = ("SELECT id, name, price, updated_at, CAST(pg_sleep(0.2) AS TEXT) "
 
 @WAYS
 def test_a_look_up_that_began_before_a_request_is_not_shared(
-        make_httpd, backend, pgsql, config, cache, path):
+        serve, backend, pgsql, config, cache, path):
     """It sees the rows as they were when it began, and is still under way
     when the request comes."""
     pgsql.products(1)
-    httpd = make_httpd(ONE_CHILD + pgsql.conf + config.replace(
+    httpd = serve(pgsql, ONE_CHILD + config.replace(
         from_line(PER), 'ETagFreshnessFrom sql "%s"' % SLOW).replace(
-        "500ms", "5s"), cache=cache)
-    backend.on(path, render(pgsql, per=PER))
+        "500ms", "5s"), cache)
     held = poll_spared(httpd, backend, path)
     with Crowd(httpd, 1) as crowd:
         crowd.ask(path)
@@ -224,7 +228,7 @@ def test_a_look_up_that_began_before_a_request_is_not_shared(
 
 @WAYS
 def test_a_counter_sees_what_came_and_went_within_one_fetch(
-        make_httpd, backend, sqlite, config, cache, path):
+        serve, backend, sqlite, config, cache, path):
     """Two equal readings cannot: before the row came, and after it went.
     Where that may happen, the statement reads something that never goes
     back."""
@@ -234,14 +238,11 @@ def test_a_counter_sees_what_came_and_went_within_one_fetch(
         sqlite.execute("CREATE TRIGGER counted_%s AFTER %s ON products BEGIN "
                        "INSERT INTO edits VALUES (NULL); END"
                        % (change.lower(), change))
-    httpd = make_httpd(sqlite.conf + config.replace(
+    httpd = serve(sqlite, config.replace(
         "(SELECT count(*) FROM products)",
         "(SELECT count(*) FROM products), (SELECT count(*) FROM edits)"),
-        cache=cache)
-    backend.on(path, render(
-        sqlite, per=PER,
-        before=at_first(sqlite.insert, 999),
-        after=at_first(sqlite.delete, 999)))
+        cache, before=at_first(sqlite.insert, 999),
+        after=at_first(sqlite.delete, 999))
     first = ask(httpd, path)
     assert 999 in ids(first)
     assert 999 not in ids(ask(httpd, path, first))

@@ -108,6 +108,24 @@ class Route:
             assert second - last.get(pid, 0) > 0.9, self.complaints()
             last[pid] = second
 
+    def suffers(self):
+        """The backend answers, and the log says why."""
+        self.falls_back()
+        self.complained()
+
+
+class Frozen:
+    """with Frozen(server): it does not answer."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def __enter__(self):
+        self.server.freeze()
+
+    def __exit__(self, *_):
+        self.server.thaw()
+
 
 def second_of(moment):
     """Mon Nov 23 01:39:09.884010 2026 as seconds."""
@@ -134,81 +152,74 @@ def start(make_httpd, backend, path):
     return start_it
 
 
+@pytest.fixture
+def start_on(start):
+    """start_on(database, way): a route that works, of ten products."""
+    def start_it(database, way):
+        database.products(10)
+        return start(way, database.conf)
+    return start_it
+
+
 @WAYS
-def test_postgresql_frozen(start, pgsql, way):
-    pgsql.products(10)
-    route = start(way, pgsql.conf)
-    pgsql.freeze()
-    try:
-        route.falls_back()
-        route.complained()
+def test_postgresql_frozen(start_on, pgsql, way):
+    route = start_on(pgsql, way)
+    with Frozen(pgsql):
+        route.suffers()
         assert "exit signal" not in route.httpd.log.text()
-    finally:
-        pgsql.thaw()
     route.works()
 
 
 @WAYS
-def test_postgresql_locked_by_a_long_write(start, pgsql, way):
-    pgsql.products(10)
-    route = start(way, pgsql.conf)
+def test_postgresql_locked_by_a_long_write(start_on, pgsql, way):
+    route = start_on(pgsql, way)
     with pgsql.lock():
-        route.falls_back()
-        route.complained()
+        route.suffers()
     route.works()
 
 
 @WAYS
-def test_sqlite_locked_by_a_long_write(start, sqlite, way):
-    sqlite.products(10)
-    route = start(way, sqlite.conf)
+def test_sqlite_locked_by_a_long_write(start_on, sqlite, way):
+    route = start_on(sqlite, way)
     with sqlite.lock():
-        route.falls_back()
-        route.complained()
+        route.suffers()
     route.works()
 
 
 @WAYS
 def test_sqlite_with_a_wal_is_read_during_a_long_write(
-        start, make_database, way):
+        start_on, make_database, way):
     database = make_database("sqlite3-wal")
-    database.products(10)
-    route = start(way, database.conf)
+    route = start_on(database, way)
     with database.lock() as writer:
         writer.execute("UPDATE products SET name = 'not yet'")
         route.works()
 
 
 @WAYS
-def test_a_table_is_dropped_and_made_again(start, database, way):
-    database.products(10)
-    route = start(way, database.conf)
+def test_a_table_is_dropped_and_made_again(start_on, database, way):
+    route = start_on(database, way)
     database.execute("DROP TABLE products")
-    route.falls_back()
-    route.complained()
+    route.suffers()
     database.products(11)
     route.works()
 
 
 @WAYS
-def test_a_column_is_renamed_and_back(start, database, way):
-    database.products(10)
-    route = start(way, database.conf)
+def test_a_column_is_renamed_and_back(start_on, database, way):
+    route = start_on(database, way)
     database.execute("ALTER TABLE products RENAME COLUMN price TO cost")
-    route.falls_back()
-    route.complained()
+    route.suffers()
     database.execute("ALTER TABLE products RENAME COLUMN cost TO price")
     route.works()
 
 
 @WAYS
-def test_postgresql_restarted(start, pgsql, way):
-    pgsql.products(10)
-    route = start(way, pgsql.conf)
+def test_postgresql_restarted(start_on, pgsql, way):
+    route = start_on(pgsql, way)
     pgsql.stop()
     try:
-        route.falls_back()
-        route.complained()
+        route.suffers()
     finally:
         pgsql.start()
     route.works()
@@ -219,13 +230,11 @@ def test_postgresql_restarted(start, pgsql, way):
 
 
 @WAYS
-def test_an_sqlite_file_taken_away_and_back(start, sqlite, way):
-    sqlite.products(10)
-    route = start(way, sqlite.conf)
+def test_an_sqlite_file_taken_away_and_back(start_on, sqlite, way):
+    route = start_on(sqlite, way)
     aside = sqlite.path.with_name("aside")
     sqlite.path.rename(aside)
-    route.falls_back()
-    route.complained()
+    route.suffers()
     assert not sqlite.path.exists()
     aside.rename(sqlite.path)
     route.works()
@@ -244,12 +253,8 @@ def put(server, value):
 def test_memcached_frozen(start, memcached, way):
     put(memcached, "1")
     route = start(way, conf_of(memcached), MEMCACHED)
-    memcached.freeze()
-    try:
-        route.falls_back()
-        route.complained()
-    finally:
-        memcached.thaw()
+    with Frozen(memcached):
+        route.suffers()
     route.works()
 
 
@@ -258,8 +263,7 @@ def test_memcached_killed_and_back_empty(start, memcached, way):
     put(memcached, "1")
     route = start(way, conf_of(memcached), MEMCACHED)
     memcached.kill()
-    route.falls_back()
-    route.complained()
+    route.suffers()
     memcached.start()
     # Empty: the application has not said its version yet.
     route.falls_back()
@@ -268,11 +272,10 @@ def test_memcached_killed_and_back_empty(start, memcached, way):
 
 
 @pytest.mark.parametrize("kind", ["pgsql", "sqlite3"])
-def test_a_graceful_reload_while_it_does_not_answer(start, make_database,
+def test_a_graceful_reload_while_it_does_not_answer(start_on, make_database,
                                                     kind):
     database = make_database(kind)
-    database.products(10)
-    route = start("alone", database.conf)
+    route = start_on(database, "alone")
     before = route.httpd.children()
     route.httpd.log.claim("ETG018")
     lock = database.lock() if kind == "sqlite3" else Frozen(database)
@@ -288,30 +291,17 @@ def test_a_graceful_reload_while_it_does_not_answer(start, make_database,
 
 
 @pytest.mark.parametrize("kind", ["pgsql", "sqlite3"])
-def test_a_stop_while_it_does_not_answer(start, make_database, kind):
+def test_a_stop_while_it_does_not_answer(start_on, make_database, kind):
     database = make_database(kind)
-    database.products(10)
-    route = start("alone", database.conf)
+    route = start_on(database, "alone")
     lock = database.lock() if kind == "sqlite3" else Frozen(database)
     with lock:
         route.falls_back(2)
         route.httpd.claim_end()
+        route.httpd.log.claim("AH00045")      # after three seconds
         children = route.httpd.children()
         route.httpd.process.send_signal(signal.SIGTERM)
         poll(lambda: route.httpd.process.poll() is not None, "the end", 15)
         assert not any(map(is_running, children))
-        assert "still did not exit" not in route.httpd.log.text()
+        assert "sending a SIGKILL" not in route.httpd.log.text()
         route.httpd.stop()
-
-
-class Frozen:
-    """with Frozen(database): it does not answer."""
-
-    def __init__(self, database):
-        self.database = database
-
-    def __enter__(self):
-        self.database.freeze()
-
-    def __exit__(self, *_):
-        self.database.thaw()

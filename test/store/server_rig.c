@@ -201,7 +201,27 @@ void server_thaw(const test_server *server)
     ck_assert_int_eq(kill(server->pid, SIGCONT), 0);
 }
 
-/* Sends `head` and `value`, and reads until `end` is the answer's end. */
+/* Not what was asked for, and no more will come: BUSY, while another list of
+ * keys is made, or an error. */
+static int is_refusal(const char *answer, apr_size_t length)
+{
+    static const char *const words[] = {
+        "BUSY", "ERROR", "CLIENT_ERROR", "SERVER_ERROR", "NOT_STORED"
+    };
+
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        apr_size_t word = strlen(words[i]);
+
+        if (length > word + 1 && memcmp(answer, words[i], word) == 0
+            && memcmp(answer + length - 2, "\r\n", 2) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Sends `head` and `value`, and reads until `end` is the answer's end, or the
+ * server refuses. */
 static char *ask(const test_server *server, const char *head,
                  etg_bytes value, const char *end, apr_size_t *length,
                  apr_pool_t *p)
@@ -222,7 +242,8 @@ static char *ask(const test_server *server, const char *head,
         fputs("\r\n", stream);
     }
     fflush(stream);
-    while (got < tail || memcmp(answer + got - tail, end, tail) != 0) {
+    while ((got < tail || memcmp(answer + got - tail, end, tail) != 0)
+           && !is_refusal(answer, got)) {
         ssize_t n;
 
         if (got == room) {
@@ -256,9 +277,12 @@ apr_array_header_t *server_keys(const test_server *server,
                                               sizeof(server_key_row));
     const etg_bytes none = { NULL, 0 };
     apr_size_t length;
-    char *line = ask(server, "lru_crawler metadump all\r\n", none, "END\r\n",
-                     &length, p);
+    char *line;
 
+    do {
+        line = ask(server, "lru_crawler metadump all\r\n", none, "END\r\n",
+                   &length, p);
+    } while (strncmp(line, "BUSY", 4) == 0);
     for (line = strtok(line, "\n"); line != NULL; line = strtok(NULL, "\n")) {
         server_key_row row = { NULL, 0, 0 };
         char *key = strstr(line, "key=");
@@ -314,10 +338,13 @@ void server_set(const test_server *server, const char *key,
 {
     apr_pool_t *p;
     apr_size_t length;
+    char *answer;
 
     apr_pool_create(&p, NULL);
-    ask(server, apr_psprintf(p, "set %s 0 0 %" APR_SIZE_T_FMT "\r\n", key,
-                             value.length), value, "STORED\r\n", &length, p);
+    answer = ask(server, apr_psprintf(p, "set %s 0 0 %" APR_SIZE_T_FMT "\r\n",
+                                      key, value.length), value,
+                 "STORED\r\n", &length, p);
+    ck_assert_str_eq(answer, "STORED\r\n");
     apr_pool_destroy(p);
 }
 

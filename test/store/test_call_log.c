@@ -8,7 +8,6 @@
  * store. Everything the store uses counts, its control file too.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <check.h>
@@ -20,6 +19,7 @@
 #include "lib/stored_response.h"
 #include "modules/store_local/local_store.h"
 #include "store_rig.h"
+#include "test/unit/run_suite.h"
 
 #define PAGES 2000u
 #define PAGE_BYTES 43008u
@@ -388,15 +388,10 @@ int main(void)
 {
     Suite *suite = suite_create("call_log");
     TCase *cases = tcase_create("call_log");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(cases, 300);
     tcase_add_test(cases, a_page_takes_little_more_than_its_gzip);
     tcase_add_test(cases, a_small_store_keeps_many_pages);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

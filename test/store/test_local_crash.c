@@ -20,6 +20,7 @@
 
 #include "modules/store_local/local_store.h"
 #include "store_rig.h"
+#include "test/unit/run_suite.h"
 
 #define KILLS 20
 #define WRITERS 3
@@ -564,9 +565,5 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, a_full_disk_costs_writes_only);
     tcase_add_test(tcase, a_disk_too_full_to_begin_is_a_store_that_is_down);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -18,6 +18,7 @@
 #include "lib/entity_digest.h"
 #include "modules/store_local/local_store.h"
 #include "store_rig.h"
+#include "test/unit/run_suite.h"
 
 #define BODIES 60u
 #define LARGE 200000
@@ -486,9 +487,5 @@ int main(void)
     tcase_add_test(tcase, a_missing_large_body_is_a_miss_until_stored_again);
     tcase_add_test(tcase, files_that_nothing_names_are_removed_at_start);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

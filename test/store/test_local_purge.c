@@ -4,7 +4,6 @@
  * does: how many purged tags it remembers and what it says of those it has
  * forgotten, marks from other processes, and who does not wait.
  */
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 
 #include "modules/store_local/local_store.h"
 #include "store_rig.h"
+#include "test/unit/run_suite.h"
 
 #define WAIT apr_time_from_sec(20)
 
@@ -313,9 +313,5 @@ int main(void)
     tcase_add_test(tcase, a_mark_by_another_process_outlives_it);
     tcase_add_test(tcase, a_record_that_is_kept_keeps_its_tags);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -20,6 +20,7 @@
 #include "modules/store_memcached/memcached_entity.h"
 #include "server_rig.h"
 #include "store_rig.h"
+#include "test/unit/run_suite.h"
 
 #define LONGEST 5000000u
 #define BODIES_MAX 100000u
@@ -241,8 +242,6 @@ int main(int argc, char **argv)
 {
     Suite *suite = suite_create("memcached_eviction");
     TCase *cases = tcase_create("eviction");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     if (!server_is_installed()) {
         printf("memcached is missing (apt install memcached)\n");
@@ -257,8 +256,5 @@ int main(int argc, char **argv)
     tcase_add_test(cases,
         bodies_that_are_evicted_while_they_are_read_are_whole_or_missing);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

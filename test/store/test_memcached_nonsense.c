@@ -9,7 +9,6 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -19,6 +18,7 @@
 
 #include "modules/store_memcached/memcached_store.h"
 #include "store_rig.h"
+#include "test/unit/run_suite.h"
 
 #define SOON apr_time_from_sec(5)
 
@@ -171,9 +171,5 @@ int main(void)
     tcase_add_loop_test(tcase, nonsense_is_a_failure_in_time, 0,
                         sizeof(nonsenses) / sizeof(nonsenses[0]));
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -9,12 +9,12 @@
 #include <check.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "modules/store_memcached/memcached_store.h"
 #include "server_rig.h"
 #include "store_rig.h"
+#include "test/unit/run_suite.h"
 
 #define WAIT apr_time_from_sec(20)
 #define FAR apr_time_from_sec(4000000000ll)
@@ -590,9 +590,5 @@ int main(void)
         printf("memcached is not installed\n");
         return 77;
     }
-    SRunner *runner = srunner_create(trouble_suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(trouble_suite());
 }

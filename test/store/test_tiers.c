@@ -12,6 +12,7 @@
 #include "conformance.h"
 #include "lib/response_copy.h"
 #include "modules/tiers/tiers.h"
+#include "test/unit/run_suite.h"
 #include "tiers_rig.h"
 
 #define WAIT apr_time_from_sec(20)
@@ -332,15 +333,6 @@ static TCase *trust_cases(void)
     return tcase;
 }
 
-static int run(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed;
-}
-
 int main(void)
 {
     /* Where others write, nothing but asking is exact. */
@@ -352,11 +344,11 @@ int main(void)
     Suite *own = suite_create("tiers");
     int failed = 0;
     suite_add_tcase(own, trust_cases());
-    failed += run(own);
+    failed += run_suite(own);
     for (unsigned int i = 0; i < sizeof(subjects) / sizeof(*subjects); i++) {
         subjects[i].provider = tiers_rig_provider();
         subjects[i].is_persistent = 1;
-        failed += run(conformance_suite(&subjects[i]));
+        failed += run_suite(conformance_suite(&subjects[i]));
     }
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

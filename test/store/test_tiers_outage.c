@@ -5,11 +5,11 @@
  */
 #include <check.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "modules/store_local/local_store.h"
 #include "modules/tiers/tiers.h"
+#include "test/unit/run_suite.h"
 #include "tiers_rig.h"
 
 #define WAIT apr_time_from_sec(20)
@@ -514,17 +514,11 @@ int main(void)
 {
     Suite *suite = suite_create("tiers");
     TCase *tcase = tcase_create("outage");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, begin, tiers_rig_end);
     add_outages(tcase);
     add_others(tcase);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

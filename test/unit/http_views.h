@@ -9,12 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/http_view.h"
 #include "lib/stored_response.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define SECOND APR_TIME_C(1000000)
 #define HOUR (3600 * SECOND)
@@ -24,20 +25,6 @@
 #define NOW_DATE "Thu, 01 Jan 2026 00:00:00 GMT"
 #define DAY_AGO_DATE "Wed, 31 Dec 2025 00:00:00 GMT"
 #define HOUR_AHEAD_DATE "Thu, 01 Jan 2026 01:00:00 GMT"
-
-static apr_pool_t *pool;
-
-static void open_pool(void)
-{
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
-}
-
-static void close_pool(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
 
 static inline apr_table_t *fields_of(const char *text)
 {
@@ -154,18 +141,13 @@ static inline int run_tests(const char *subject, const TTest *const *tests)
 {
     Suite *suite = suite_create(subject);
     TCase *cases = tcase_create(subject);
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(cases, open_pool, close_pool);
     for (; *tests != NULL; tests++) {
         tcase_add_test(cases, *tests);
     }
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }
 
 #endif

@@ -1,38 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * primaries.h: primary records to test with. A program that includes it has
- * `pool` and `request`, made and destroyed around each test.
+ * `pool` and `request`, with set_up() and close_pool() around each test.
  */
 #ifndef ETG_TEST_PRIMARIES_H
 #define ETG_TEST_PRIMARIES_H
 
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/primary_record.h"
+#include "test/unit/pool_fixture.h"
 
 #define KEY "https://shop.example/api/products?page=7"
 #define SECOND APR_USEC_PER_SEC
 #define NOW (APR_TIME_C(1763827200) * SECOND + 345678)
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
-static apr_pool_t *pool;
 static apr_table_t *request;
 
 static inline void set_up(void)
 {
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
+    open_pool();
     request = apr_table_make(pool, 4);
-}
-
-static inline void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
 }
 
 static inline etg_primary empty_primary(void)

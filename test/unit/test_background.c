@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_background.c: the background's budget, and what its answers may do. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <check.h>
 
 #include "lib/background.h"
 #include "lib/field_list.h"
+#include "test/unit/run_suite.h"
 
 static const struct {
     const char *text;
@@ -118,8 +118,6 @@ int main(void)
 {
     Suite *suite = suite_create("background");
     TCase *tcase = tcase_create("background");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tcase, test_counts_are_read_in_any_order, 0,
                         sizeof(good) / sizeof(good[0]));
@@ -131,9 +129,5 @@ int main(void)
         tcase, test_an_answer_about_the_background_itself_does_nothing, 0,
         sizeof(answers) / sizeof(answers[0]));
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

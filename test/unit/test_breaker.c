@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_breaker.c: when a server is left alone, and when it is tried again. */
-#include <stdlib.h>
-
 #include <check.h>
 
 #include "lib/breaker.h"
+#include "test/unit/run_suite.h"
 
 #define NOW APR_TIME_C(1763827200345678)
 #define SECOND APR_USEC_PER_SEC
@@ -202,8 +201,6 @@ int main(void)
 {
     Suite *suite = suite_create("breaker");
     TCase *cases = tcase_create("breaker");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(cases, set_up, NULL);
     tcase_add_test(cases, test_a_fresh_breaker_lets_calls_go);
@@ -229,8 +226,5 @@ int main(void)
     tcase_add_test(cases,
         test_a_clock_that_is_set_back_neither_blocks_probes_nor_opens);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

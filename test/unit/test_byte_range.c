@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_byte_range.c: what a Range asks for. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <check.h>
 
 #include "lib/byte_range.h"
 #include "lib/field_list.h"
+#include "test/unit/run_suite.h"
 
 static void judged(const char *value, apr_uint64_t length,
                    etg_range_kind kind, unsigned count)
@@ -108,8 +108,6 @@ int main(void)
 {
     Suite *suite = suite_create("byte_range");
     TCase *tests = tcase_create("byte_range");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, test_a_range_inside_the_body_is_satisfiable);
     tcase_add_test(tests,
@@ -121,9 +119,5 @@ int main(void)
     tcase_add_test(tests, test_huge_numbers_saturate);
     tcase_add_test(tests, test_a_range_is_read_without_its_terminator);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

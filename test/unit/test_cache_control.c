@@ -1,31 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_cache_control.c: what Cache-Control and targeted fields say. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/cache_control.h"
 #include "lib/field_list.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define TWO_TO_THE_31 APR_INT64_C(2147483648)
 
-static apr_pool_t *pool;
 static etg_cache_control cc;
-
-static void setup(void)
-{
-    apr_initialize();
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void teardown(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
 
 static void parse(const char *value)
 {
@@ -433,10 +420,8 @@ int main(void)
 {
     Suite *suite = suite_create("cache_control");
     TCase *tests = tcase_create("cache_control");
-    SRunner *runner;
-    int failed;
 
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, open_pool, close_pool);
     tcase_add_test(tests, test_init_says_nothing);
     tcase_add_test(tests, test_every_directive_is_known);
     tcase_add_test(tests, test_names_know_no_case);
@@ -466,9 +451,5 @@ int main(void)
     tcase_add_test(tests, test_what_keeps_secrets_holds_whatever_its_type);
     tcase_add_test(tests, test_a_value_is_read_without_its_terminator);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,32 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_cache_key.c: what makes two requests the same, and what never does. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/cache_key.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
-static apr_pool_t *pool;
 static apr_table_t *fields;
 static etg_key_rules rules;
 
 static void set_up(void)
 {
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
+    open_pool();
     fields = apr_table_make(pool, 8);
     memset(&rules, 0, sizeof(rules));
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
 }
 
 static etg_cache_key key_of(const char *host, const char *target)
@@ -440,10 +432,8 @@ int main(void)
     TCase *text = tcase_create("text");
     TCase *query = tcase_create("query");
     TCase *hash = tcase_create("hash");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(text, set_up, tear_down);
+    tcase_add_checked_fixture(text, set_up, close_pool);
     tcase_add_test(text, test_a_key_reads_like_its_url);
     tcase_add_test(text, test_an_unchanged_target_is_not_copied);
     tcase_add_test(text, test_rules_may_be_missing);
@@ -455,7 +445,7 @@ int main(void)
     tcase_add_test(text, test_lines_of_a_field_are_one_value);
     tcase_add_test(text, test_a_very_long_key_is_whole);
     suite_add_tcase(suite, text);
-    tcase_add_checked_fixture(query, set_up, tear_down);
+    tcase_add_checked_fixture(query, set_up, close_pool);
     tcase_add_test(query,
                    test_ignored_parameters_leave_the_rest_byte_for_byte);
     tcase_add_test(query, test_a_pattern_may_name_what_is_encoded);
@@ -465,12 +455,9 @@ int main(void)
     tcase_add_test(query, test_sorting_a_long_query_is_stable);
     tcase_add_test(query, test_rules_and_fields_work_together);
     suite_add_tcase(suite, query);
-    tcase_add_checked_fixture(hash, set_up, tear_down);
+    tcase_add_checked_fixture(hash, set_up, close_pool);
     tcase_add_test(hash, test_the_hash_is_that_of_the_text);
     tcase_add_test(hash, test_a_response_key_depends_on_all_its_parts);
     suite_add_tcase(suite, hash);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

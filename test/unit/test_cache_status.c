@@ -1,29 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_cache_status.c: Cache-Status members, case by case. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <check.h>
 
 #include "lib/cache_status.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define SECOND APR_USEC_PER_SEC
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
-
-static apr_pool_t *pool;
-
-static void set_up(void)
-{
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
 
 static const char *text_of(etg_cache_status status)
 {
@@ -155,10 +141,8 @@ int main(void)
 {
     Suite *suite = suite_create("cache_status");
     TCase *cases = tcase_create("format");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, open_pool, close_pool);
     tcase_add_test(cases,
                    test_every_parameter_is_written_in_the_order_of_the_rfc);
     tcase_add_test(cases, test_a_hit_was_not_forwarded);
@@ -167,8 +151,5 @@ int main(void)
     tcase_add_test(cases, test_a_key_is_a_string_and_never_splits_the_field);
     tcase_add_test(cases, test_a_long_key_is_cut);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

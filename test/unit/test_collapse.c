@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "test/unit/collapse_crew.h"
+#include "test/unit/run_suite.h"
 
 #define LONG_WAIT (60 * APR_USEC_PER_SEC)
 #define REMEMBER apr_time_from_sec(120)
@@ -413,8 +414,6 @@ int main(void)
     TCase *joining = add_case(suite, "joining");
     TCase *memory = add_case(suite, "memory");
     TCase *threads = add_case(suite, "threads");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(joining, test_memory_that_is_no_table_is_refused);
     tcase_add_test(joining, test_who_asks_alone_leads_each_time_anew);
@@ -440,8 +439,5 @@ int main(void)
     tcase_add_test(memory,
         test_of_too_many_uncacheable_keys_the_oldest_is_dropped);
     tcase_add_test(threads, test_threads_lead_one_at_a_time);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "test/unit/collapse_crew.h"
+#include "test/unit/run_suite.h"
 
 #define LONG_WAIT (60 * APR_USEC_PER_SEC)
 #define SHORT_WAIT apr_time_from_msec(30)
@@ -169,8 +170,6 @@ int main(void)
 {
     Suite *suite = suite_create("collapse_follow");
     TCase *tcase = tcase_create("follow");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_set_timeout(tcase, 120);
@@ -185,9 +184,5 @@ int main(void)
     tcase_add_test(tcase, test_a_killed_leader_has_failed_and_is_not_replaced);
     tcase_add_test(tcase, test_who_takes_the_fetch_over_is_followed_on);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

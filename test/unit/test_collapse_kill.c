@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "test/unit/collapse_crew.h"
+#include "test/unit/run_suite.h"
 
 #define LONG_WAIT (60 * APR_USEC_PER_SEC)
 #define WORKERS 4
@@ -453,8 +454,6 @@ int main(void)
 {
     Suite *suite = suite_create("collapse_kill");
     TCase *kills = tcase_create("kills");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(kills, set_up, tear_down);
     tcase_set_timeout(kills, 120);
@@ -482,8 +481,5 @@ int main(void)
         test_a_follower_that_slept_through_two_fetches_asks_anew, 0, 4);
     tcase_add_test(kills,
         test_random_kills_under_load_hang_nobody_and_leak_nothing);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -1,30 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_cookie.c: what is left of a Cookie field. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <check.h>
 
 #include "lib/cookie.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
-static apr_pool_t *pool;
 static apr_array_header_t *patterns;
 
 static void setup(void)
 {
-    apr_initialize();
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
+    open_pool();
     patterns = apr_array_make(pool, 3, sizeof(const char *));
     APR_ARRAY_PUSH(patterns, const char *) = "_ga*";
     APR_ARRAY_PUSH(patterns, const char *) = "x?";
     APR_ARRAY_PUSH(patterns, const char *) = "utm_[a-c]";
-}
-
-static void teardown(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
 }
 
 static const char *left_of(const char *value)
@@ -95,10 +87,8 @@ int main(void)
 {
     Suite *suite = suite_create("cookie");
     TCase *tests = tcase_create("cookie");
-    SRunner *runner;
-    int failed;
 
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, setup, close_pool);
     tcase_add_test(tests, test_ignored_cookies_go_and_the_order_stays);
     tcase_add_test(tests, test_null_if_nothing_is_left);
     tcase_add_test(tests, test_the_value_itself_if_nothing_was_removed);
@@ -107,9 +97,5 @@ int main(void)
     tcase_add_test(tests, test_lines_that_httpd_joined_are_kept);
     tcase_add_test(tests, test_a_cookie_without_equals_sign_is_a_name);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,30 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_data_digest.c: what moves a collection's digest, and how old it is. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/data_digest.h"
 #include "lib/field_list.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define NOW apr_time_from_sec(APR_INT64_C(1795385100))
-
-static apr_pool_t *pool;
-
-static void set_up(void)
-{
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
 
 static etg_data_digest_builder *begin(etg_data_digest_kind kind)
 {
@@ -401,10 +387,8 @@ int main(void)
 {
     Suite *suite = suite_create("data_digest");
     TCase *tests = tcase_create("data_digest");
-    SRunner *runner;
-    int failed;
 
-    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_checked_fixture(tests, open_pool, close_pool);
     tcase_add_test(tests, test_every_change_of_a_collection_moves_it);
     tcase_add_test(tests, test_values_cannot_run_together);
     tcase_add_test(tests, test_sources_routes_and_salts_are_told_apart);
@@ -427,9 +411,5 @@ int main(void)
     tcase_add_test(tests, test_calls_out_of_order_give_no_digest);
     tcase_add_test(tests, test_a_digest_ends_once);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

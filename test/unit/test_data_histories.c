@@ -15,11 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_pools.h>
 #include <check.h>
 
 #include "lib/data_digest.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define HISTORIES 4000
 #define EDITS 16
@@ -62,7 +63,6 @@ static const char *const times[] = {
 };
 #define TIMES (sizeof(times) / sizeof(times[0]))
 
-static apr_pool_t *pool;
 static state *states;
 static apr_uint64_t seed;
 
@@ -82,8 +82,7 @@ static void set_up(void)
 
     seed = wanted != NULL ? strtoull(wanted, NULL, 10) : 20261122;
     seed += seed == 0;
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
+    open_pool();
     states = calloc(STATES, sizeof(*states));
     ck_assert_ptr_nonnull(states);
 }
@@ -91,8 +90,7 @@ static void set_up(void)
 static void tear_down(void)
 {
     free(states);
-    apr_pool_destroy(pool);
-    apr_terminate();
+    close_pool();
 }
 
 static row random_row(unsigned now)
@@ -291,8 +289,6 @@ int main(void)
 {
     Suite *suite = suite_create("data_histories");
     TCase *tests = tcase_create("data_histories");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, set_up, tear_down);
@@ -300,9 +296,5 @@ int main(void)
     tcase_add_test(tests,
                    test_every_edit_that_changes_a_row_moves_the_digest);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_data_tag.c: whose tag it is, and what for. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
@@ -11,28 +9,22 @@
 #include "lib/entity_tag.h"
 #include "lib/field_list.h"
 #include "test/unit/nobodys_scope.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define RAILS "c81e728d9d4c2f636f067f89cc14862c"
 
-static apr_pool_t *pool;
 static etg_data_digest digest;
 static etg_data_tag_scope scope;
 static apr_table_t *fields;
 
 static void set_up(void)
 {
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
+    open_pool();
     memset(&digest, 0, sizeof(digest));
     memset(digest.sha256, 5, sizeof(digest.sha256));
     fields = apr_table_make(pool, 4);
     scope = nobodys_scope(fields, pool);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
 }
 
 static const char *weak(void)
@@ -262,10 +254,8 @@ int main(void)
 {
     Suite *suite = suite_create("data_tag");
     TCase *tests = tcase_create("data_tag");
-    SRunner *runner;
-    int failed;
 
-    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_checked_fixture(tests, set_up, close_pool);
     tcase_add_test(tests, test_a_tag_is_weak_for_data_and_strong_for_bodies);
     tcase_add_test(tests, test_every_byte_of_the_digest_is_covered);
     tcase_add_test(tests, test_a_tag_covers_the_fields_that_vary_names);
@@ -280,9 +270,5 @@ int main(void)
                    test_a_rails_digest_that_does_not_cover_enough_is_no_tag);
     tcase_add_test(tests, test_the_format_is_kept_between_versions);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_entity_digest.c: body digests against the vectors of FIPS 180-4. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <check.h>
 
 #include "lib/entity_digest.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define EMPTY \
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -14,20 +14,6 @@
     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define MILLION_A \
     "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
-
-static apr_pool_t *pool;
-
-static void set_up(void)
-{
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
 
 static const char *hex_of(const unsigned char *bytes)
 {
@@ -114,18 +100,13 @@ int main(void)
 {
     Suite *suite = suite_create("entity_digest");
     TCase *cases = tcase_create("digest");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, open_pool, close_pool);
     tcase_add_test(cases, test_one_buffer_gives_the_published_digest);
     tcase_add_test(cases, test_a_body_in_pieces_has_the_digest_of_the_whole);
     tcase_add_test(cases, test_an_empty_body_has_the_digest_of_nothing);
     tcase_add_test(cases, test_a_digest_ends_once);
     tcase_add_test(cases, test_hexadecimal_is_lower_case_and_terminated);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

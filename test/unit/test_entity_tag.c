@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_entity_tag.c: tags, comparisons and lists. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <check.h>
 
 #include "lib/entity_tag.h"
 #include "lib/field_list.h"
+#include "test/unit/run_suite.h"
 
 static int parses(const char *text)
 {
@@ -197,8 +197,6 @@ int main(void)
 {
     Suite *suite = suite_create("entity_tag");
     TCase *tests = tcase_create("entity_tag");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, test_a_tag_is_a_view_of_its_text);
     tcase_add_test(tests, test_what_is_no_tag_is_refused);
@@ -216,9 +214,5 @@ int main(void)
     tcase_add_test(tests, test_any_is_an_asterisk_alone);
     tcase_add_test(tests, test_a_tag_is_read_without_its_terminator);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

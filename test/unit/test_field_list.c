@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_field_list.c: lines, list members, tokens and seconds. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <check.h>
 
 #include "lib/field_list.h"
-
-static apr_pool_t *pool;
-
-static void setup(void)
-{
-    apr_initialize();
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void teardown(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 /* The members of a list, each behind "|". */
 static const char *members_of(const char *value)
@@ -216,10 +202,8 @@ int main(void)
 {
     Suite *suite = suite_create("field_list");
     TCase *tests = tcase_create("field_list");
-    SRunner *runner;
-    int failed;
 
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, open_pool, close_pool);
     tcase_add_test(tests, test_a_single_line_is_returned_without_a_copy);
     tcase_add_test(tests, test_an_absent_field_is_null);
     tcase_add_test(tests, test_several_lines_are_joined_in_order);
@@ -236,9 +220,5 @@ int main(void)
     tcase_add_test(tests, test_lower_case_is_ascii_only);
     tcase_add_test(tests, test_words_compare_in_any_case_and_whole);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

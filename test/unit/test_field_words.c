@@ -5,6 +5,7 @@
 #include <check.h>
 
 #include "lib/field_words.h"
+#include "test/unit/run_suite.h"
 
 #define SECOND APR_USEC_PER_SEC
 #define LAST_SECOND APR_TIME_C(253402300799)
@@ -120,8 +121,6 @@ int main(void)
 {
     Suite *suite = suite_create("field_words");
     TCase *cases = tcase_create("field_words");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_every_word_of_the_tables_has_its_own_code);
@@ -131,8 +130,5 @@ int main(void)
     tcase_add_test(cases, test_only_the_form_that_is_written_is_read);
     tcase_add_test(cases, test_a_status_line_belongs_to_its_status);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

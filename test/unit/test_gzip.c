@@ -3,11 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/gzip.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define BODY_BYTES 300000
 
@@ -19,20 +20,6 @@ typedef struct heap {
     apr_size_t largest;     /* portion */
     apr_size_t stop_at;     /* refuses with APR_ECONNABORTED from here on */
 } heap;
-
-static apr_pool_t *pool;
-
-static void set_up(void)
-{
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
 
 static heap new_heap(apr_size_t room)
 {
@@ -417,10 +404,8 @@ int main(void)
 {
     Suite *suite = suite_create("gzip");
     TCase *cases = tcase_create("gzip");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, open_pool, close_pool);
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_what_was_coded_comes_back_in_any_pieces);
     tcase_add_test(cases, test_equal_input_gives_equal_bytes_in_any_pieces);
@@ -435,8 +420,5 @@ int main(void)
     tcase_add_test(cases, test_a_sink_that_refuses_ends_it);
     tcase_add_test(cases, test_nothing_is_taken_after_the_end);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -6,25 +6,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <apr_general.h>
 #include <check.h>
 
 #include "lib/hit_table.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define SLOTS 1024
 #define WAYS 8
 /* Same bucket (the low bits), another tag. */
 #define RIVAL(n) (0x77 + ((apr_uint64_t)(n) << 40))
 
-static apr_pool_t *pool;
 static void *memory;
 static apr_size_t size;
 static etg_hit_table *table;
 
 static void setup(void)
 {
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
+    open_pool();
     size = etg_hit_table_size(SLOTS);
     memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -37,8 +36,7 @@ static void setup(void)
 static void teardown(void)
 {
     munmap(memory, size);
-    apr_pool_destroy(pool);
-    apr_terminate();
+    close_pool();
 }
 
 START_TEST(test_hits_are_counted_from_one)
@@ -220,11 +218,5 @@ static Suite *hit_table_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(hit_table_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(hit_table_suite());
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_http_date.c: which dates are dates, and when they are. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <check.h>
 
 #include "lib/field_list.h"
 #include "lib/http_date.h"
+#include "test/unit/run_suite.h"
 
 #define REFUSED APR_INT64_C(-999999999999)
 /* 2026-11-22 00:00:00 */
@@ -216,8 +216,6 @@ int main(void)
 {
     Suite *suite = suite_create("http_date");
     TCase *tests = tcase_create("http_date");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, test_the_three_forms_mean_the_same);
     tcase_add_test(tests, test_the_calendar_is_gregorian);
@@ -231,9 +229,5 @@ int main(void)
     tcase_add_test(tests, test_two_digits_are_at_most_50_years_ahead);
     tcase_add_test(tests, test_a_date_is_read_without_its_terminator);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/lease_wait.h"
+#include "test/unit/run_suite.h"
 
 #define MS(n) apr_time_from_msec(n)
 #define LONG apr_time_from_sec(30)
@@ -95,11 +96,5 @@ static Suite *lease_wait_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(lease_wait_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(lease_wait_suite());
 }

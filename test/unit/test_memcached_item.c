@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_memcached_item.c: what goes into an item comes out of it, and nothing
  * comes out of one that is damaged or another's. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/record.h"
 #include "modules/store_memcached/memcached_item.h"
 #include "test/unit/damaged_record.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define NOW APR_TIME_C(1763827200345678)
 #define DAY APR_TIME_C(86400000000)
 
-static apr_pool_t *pool;
 static etg_store_key store_key;
 static etg_entity_id id;
 static etg_memcached_generation generation;
@@ -26,8 +25,7 @@ static void set_up(void)
 {
     unsigned i;
 
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
+    open_pool();
     for (i = 0; i < ETG_ENTITY_ID_BYTES; i++) {
         id.bytes[i] = (unsigned char)(0xf0 + i);
     }
@@ -35,12 +33,6 @@ static void set_up(void)
     memcpy(generation.bytes, id.bytes + 16, sizeof(generation.bytes));
     etg_memcached_key_of_primary(&key, "shop", &store_key);
     etg_memcached_key_of_primary(&other_key, "shop2", &store_key);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
 }
 
 static etg_bytes bytes_of(const char *text)
@@ -554,10 +546,8 @@ int main(void)
 {
     Suite *suite = suite_create("memcached_item");
     TCase *cases = tcase_create("item");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, set_up, close_pool);
     tcase_add_test(cases, test_keys_name_namespace_kind_and_hash);
     tcase_add_test(cases,
                    test_the_longest_key_is_within_the_protocols_limit);
@@ -583,8 +573,5 @@ int main(void)
     tcase_add_test(cases, test_lifetimes_are_relative_up_to_thirty_days);
     tcase_add_test(cases, test_what_has_expired_is_not_written);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_memcached_reply.c: lines that memcached servers say, and do not. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/memcached_reply.h"
+#include "test/unit/run_suite.h"
 
 static apr_status_t read_text(const char *text, etg_memcached_reply *reply,
                               apr_size_t *taken)
@@ -126,9 +126,5 @@ int main(void)
     tcase_add_test(tcase, a_line_that_has_not_ended_is_waited_for);
     tcase_add_test(tcase, a_line_without_an_end_is_not_waited_for_for_ever);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,28 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "modules/store_memcached/memcached_uri.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
-static apr_pool_t *pool;
 static etg_memcached_uri uri;
 
 static void set_up(void)
 {
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
+    open_pool();
     memset(&uri, 0, sizeof(uri));
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
 }
 
 static void parse(const char *text)
@@ -236,10 +229,8 @@ int main(void)
 {
     Suite *suite = suite_create("memcached_uri");
     TCase *cases = tcase_create("uri");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, set_up, close_pool);
     tcase_add_test(cases, test_one_server_has_the_default_port_and_limits);
     tcase_add_test(cases, test_servers_keep_their_order_and_ports);
     tcase_add_test(cases, test_ipv6_addresses_stand_in_brackets);
@@ -251,8 +242,5 @@ int main(void)
     tcase_add_test(cases, test_there_are_at_most_64_servers);
     tcase_add_test(cases, test_a_path_or_host_that_is_too_long_is_refused);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_option_value.c: what configuration values mean and what is refused. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <check.h>
 
 #include "lib/option_value.h"
+#include "test/unit/run_suite.h"
 
 typedef struct number_case {
     const char *text;
@@ -183,8 +183,6 @@ int main(void)
 {
     Suite *suite = suite_create("option_value");
     TCase *cases = tcase_create("values");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(cases, test_a_duration_has_a_unit_or_is_seconds);
     tcase_add_test(cases, test_a_duration_that_is_none_is_refused);
@@ -196,8 +194,5 @@ int main(void)
     tcase_add_test(cases, test_no_parser_reads_past_the_length);
     tcase_add_test(cases, test_writing_takes_the_largest_exact_unit);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

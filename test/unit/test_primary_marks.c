@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_primary_marks.c: marks of a key, set by hosts whose clocks differ. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_general.h>
@@ -8,6 +7,7 @@
 #include <check.h>
 
 #include "test/unit/primaries.h"
+#include "test/unit/run_suite.h"
 
 #define FAR (3600 * SECOND)
 
@@ -178,10 +178,8 @@ int main(void)
 {
     Suite *suite = suite_create("primary_marks");
     TCase *tests = tcase_create("primary_marks");
-    SRunner *runner;
-    int failed;
 
-    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_checked_fixture(tests, set_up, close_pool);
     tcase_add_test(tests, test_a_soft_mark_keeps_what_is_stored);
     tcase_add_test(tests, test_an_invalid_mark_keeps_what_is_stored);
     tcase_add_test(tests, test_gone_leaves_a_mark_and_a_later_generation);
@@ -194,9 +192,5 @@ int main(void)
     tcase_add_test(tests,
                    test_a_fetch_that_saw_no_primary_is_outrun_by_its_mark);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_primary_record.c: the primary record there and back, damaged and made
  * up. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/record.h"
 #include "test/unit/damaged_record.h"
 #include "test/unit/primaries.h"
+#include "test/unit/run_suite.h"
 
 static int parses(etg_bytes record)
 {
@@ -188,34 +187,16 @@ END_TEST
 START_TEST(test_no_part_of_a_record_parses)
 {
     etg_primary primary = rich_primary();
-    etg_bytes record = packed(&primary);
-    apr_size_t length;
 
-    for (length = 0; length < record.length; length++) {
-        unsigned char *copy = malloc(length + 1);
-        etg_bytes part = { copy, length };
-
-        memcpy(copy, record.data, length);
-        ck_assert(!parses(part));
-        free(copy);
-    }
-    ck_assert(!parses((etg_bytes){ NULL, 0 }));
-    ck_assert(parses(record));
+    assert_no_part_parses(packed(&primary), parses);
 }
 END_TEST
 
 START_TEST(test_no_bit_can_flip_unseen)
 {
     etg_primary primary = rich_primary();
-    etg_bytes record = packed(&primary);
-    unsigned char *copy = apr_pmemdup(pool, record.data, record.length);
-    apr_size_t bit;
 
-    for (bit = 0; bit < 8 * record.length; bit++) {
-        copy[bit / 8] ^= (unsigned char)(1 << bit % 8);
-        ck_assert(!parses((etg_bytes){ copy, record.length }));
-        copy[bit / 8] ^= (unsigned char)(1 << bit % 8);
-    }
+    assert_no_flipped_bit_parses(packed(&primary), parses, pool);
 }
 END_TEST
 
@@ -273,21 +254,8 @@ END_TEST
 START_TEST(test_damaged_records_neither_crash_nor_parse)
 {
     etg_primary primary = rich_primary();
-    etg_bytes record = packed(&primary);
-    unsigned char *copy = malloc(record.length);
-    apr_uint32_t state = 1956;
-    unsigned parsed = 0;
-    unsigned round;
 
-    for (round = 0; round < 20000; round++) {
-        memcpy(copy, record.data, record.length);
-        damage(copy, record.length, &state);
-        if (memcmp(copy, record.data, record.length) != 0) {
-            parsed += parses((etg_bytes){ copy, record.length }) != 0;
-        }
-    }
-    free(copy);
-    ck_assert_uint_eq(parsed, 0);
+    assert_no_damaged_record_parses(packed(&primary), parses, 1956);
 }
 END_TEST
 
@@ -326,10 +294,8 @@ int main(void)
 {
     Suite *suite = suite_create("primary_record");
     TCase *cases = tcase_create("primary_record");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, set_up, close_pool);
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_generations_grow_and_are_never_zero);
     tcase_add_test(cases, test_generations_of_one_moment_differ);
@@ -348,8 +314,5 @@ int main(void)
     tcase_add_test(cases, test_damaged_records_neither_crash_nor_parse);
     tcase_add_test(cases, test_made_up_records_are_refused_or_can_be_used);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

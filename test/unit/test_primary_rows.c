@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_primary_rows.c: which rows stay, and which one answers a request. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_general.h>
@@ -8,6 +7,7 @@
 #include <check.h>
 
 #include "test/unit/primaries.h"
+#include "test/unit/run_suite.h"
 
 START_TEST(test_a_put_row_comes_first)
 {
@@ -203,10 +203,8 @@ int main(void)
 {
     Suite *suite = suite_create("primary_rows");
     TCase *cases = tcase_create("primary_rows");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, set_up, close_pool);
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_a_put_row_comes_first);
     tcase_add_test(cases,
@@ -221,8 +219,5 @@ int main(void)
     tcase_add_test(cases, test_a_hash_fits_only_with_its_own_spec);
     tcase_add_test(cases, test_the_latest_date_wins_then_the_latest_receipt);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,28 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_purge_tag.c: what counts as a tag, and whose it is. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/field_list.h"
 #include "lib/purge_tag.h"
-
-static apr_pool_t *pool;
-
-static void setup(void)
-{
-    apr_initialize();
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void teardown(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 static etg_purge_tags tags_of(const char *value)
 {
@@ -260,10 +246,8 @@ int main(void)
 {
     Suite *suite = suite_create("purge_tag");
     TCase *tests = tcase_create("purge_tag");
-    SRunner *runner;
-    int failed;
 
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, open_pool, close_pool);
     tcase_add_test(tests, test_words_stand_between_spaces_tabs_and_commas);
     tcase_add_test(tests, test_equal_tags_count_once);
     tcase_add_test(tests, test_letter_case_counts);
@@ -280,9 +264,5 @@ int main(void)
                    test_settling_leaves_what_fits_and_replaces_what_does_not);
     tcase_add_test(tests, test_hashes_stay_what_they_are);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

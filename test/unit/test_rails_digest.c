@@ -12,20 +12,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/data_digest.h"
 #include "lib/field_list.h"
 #include "lib/timestamp.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define RUBY "/usr/bin/ruby"
 #define SKIPPED 77      /* as automake understands it */
 #define COLLECTIONS 400
 #define MEMBERS_MAX 40
 
-static apr_pool_t *pool;
 static apr_uint64_t seed = 20261122;
 
 /* xorshift64*: the same sequence everywhere. */
@@ -35,18 +35,6 @@ static apr_uint64_t below(apr_uint64_t limit)
     seed ^= seed << 25;
     seed ^= seed >> 27;
     return ((seed * APR_UINT64_C(2685821657736338717)) >> 16) % limit;
-}
-
-static void set_up(void)
-{
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
 }
 
 /* A day of 1978 to 2170, in `form`, with or without a fraction and a zone. */
@@ -166,20 +154,14 @@ int main(void)
 {
     Suite *suite = suite_create("rails_digest");
     TCase *tests = tcase_create("rails_digest");
-    SRunner *runner;
-    int failed;
 
     if (access(RUBY, X_OK) != 0) {
         printf("%s is missing (Debian: apt install ruby)\n", RUBY);
         return SKIPPED;
     }
     tcase_set_timeout(tests, 120);
-    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_checked_fixture(tests, open_pool, close_pool);
     tcase_add_test(tests, test_ruby_computes_the_same_digests);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,31 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_record.c: the frame and the items that all stored records share. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <check.h>
 
 #include "lib/record.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 #define VERSION 3
 
-static apr_pool_t *pool;
 static etg_record_writer writer;
 static etg_record_reader reader;
-
-static void set_up(void)
-{
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
 
 static void begin(void)
 {
@@ -259,10 +246,8 @@ int main(void)
 {
     Suite *suite = suite_create("record");
     TCase *cases = tcase_create("record");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, open_pool, close_pool);
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_numbers_take_as_many_bytes_as_they_need);
     tcase_add_test(cases, test_the_bytes_of_a_record_are_what_the_header_says);
@@ -274,8 +259,5 @@ int main(void)
     tcase_add_test(cases, test_a_reader_stays_inside_its_record);
     tcase_add_test(cases, test_a_line_has_neither_cr_nor_lf_nor_nul);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

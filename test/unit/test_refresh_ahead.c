@@ -5,6 +5,7 @@
 #include <check.h>
 
 #include "lib/refresh_ahead.h"
+#include "test/unit/run_suite.h"
 
 #define SEC(n) apr_time_from_sec(n)
 #define ROLLS (ETG_REFRESH_AHEAD_RANDOM_MOST + 1)
@@ -180,11 +181,5 @@ static Suite *refresh_ahead_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(refresh_ahead_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(refresh_ahead_suite());
 }

@@ -3,30 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <check.h>
 
 #include "lib/option_value.h"
 #include "lib/refresh_schedule.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define MS(n) ((n) * ETG_MILLISECOND)
 #define SEC(n) ((n) * ETG_SECOND)
 #define NOW (APR_INT64_C(1800000000) * ETG_SECOND)
 #define MOST APR_UINT32_MAX
-
-static apr_pool_t *pool;
-
-static void setup(void)
-{
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
-}
-
-static void teardown(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
 
 /* From a copy without anything behind it, so that reading on shows. */
 static const char *parse(etg_refresh_rule *rule, const char *line)
@@ -285,7 +272,7 @@ static Suite *refresh_schedule_suite(void)
     TCase *lines = tcase_create("lines");
     TCase *times = tcase_create("times");
 
-    tcase_add_checked_fixture(lines, setup, teardown);
+    tcase_add_checked_fixture(lines, open_pool, close_pool);
     tcase_add_test(lines, test_a_line_names_a_url_and_times);
     tcase_add_test(lines, test_a_bad_line_is_refused_with_a_reason);
     suite_add_tcase(suite, lines);
@@ -306,11 +293,5 @@ static Suite *refresh_schedule_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(refresh_schedule_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(refresh_schedule_suite());
 }

@@ -1,31 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_response_copy.c: a near store's copy there and back, and damaged. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/record.h"
 #include "lib/response_copy.h"
 #include "test/unit/damaged_record.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define NOW APR_TIME_C(1763827200345678)
-
-static apr_pool_t *pool;
-
-static void begin(void)
-{
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
-}
-
-static void end(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
 
 static etg_bytes copy_of(const char *text, apr_time_t when)
 {
@@ -160,10 +146,8 @@ int main(void)
 {
     Suite *suite = suite_create("response_copy");
     TCase *cases = tcase_create("response_copy");
-    SRunner *runner;
-    int failed;
 
-    tcase_add_checked_fixture(cases, begin, end);
+    tcase_add_checked_fixture(cases, open_pool, close_pool);
     tcase_add_test(cases, test_a_copy_comes_back_with_its_time);
     tcase_add_test(cases, test_the_response_is_as_aligned_as_its_copy);
     tcase_add_test(cases, test_a_time_before_1970_is_refused);
@@ -172,9 +156,5 @@ int main(void)
     tcase_add_test(cases, test_a_cut_or_damaged_copy_is_refused);
     tcase_add_test(cases, test_a_made_up_copy_is_read_within_its_bounds);
     suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

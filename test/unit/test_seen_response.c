@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_seen_response.c: what is remembered of a 200, for whom, and how long.
  */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
@@ -12,11 +10,12 @@
 #include "lib/seen_response.h"
 #include "test/unit/damaged_record.h"
 #include "test/unit/nobodys_scope.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define NOW APR_TIME_C(1763827200345678)
 #define HOUR apr_time_from_sec(3600)
 
-static apr_pool_t *pool;
 static etg_seen_key key;
 static etg_seen_response seen;
 static etg_data_tag_scope scope;
@@ -25,8 +24,7 @@ static etg_bytes url;
 
 static void set_up(void)
 {
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
+    open_pool();
     url = etg_bytes_of("http!a:80 /products?page=1");
     etg_seen_url_key(&key, url);
     memset(&seen, 0, sizeof(seen));
@@ -35,12 +33,6 @@ static void set_up(void)
     seen.etag = "W/\"abc\"";
     fields = apr_table_make(pool, 4);
     scope = nobodys_scope(fields, pool);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
 }
 
 static void fill(void)
@@ -427,7 +419,7 @@ static Suite *suite(void)
     Suite *s = suite_create("seen_response");
     TCase *t = tcase_create("seen_response");
 
-    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_checked_fixture(t, set_up, close_pool);
     tcase_add_test(t, test_a_response_comes_back_as_it_was);
     tcase_add_test(t, test_what_was_not_there_stays_away);
     tcase_add_test(t, test_an_expires_of_the_past_comes_back);
@@ -459,11 +451,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite());
 }

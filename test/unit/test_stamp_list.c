@@ -105,8 +105,8 @@ END_TEST
 START_TEST(a_weekday_without_its_date_is_no_time)
 {
     static const char *const values[] = {
-        "Sun, 2026-01-01T00:00:00Z", "Sun, 7=1767225600", "Sun,, 06 Nov 1994 "
-        "08:49:37 GMT", "Sun, Mon, 07 Nov 1994 08:49:37 GMT"
+        "Sun, 2026-01-01T00:00:00Z", "Sun, 7=1767225600",
+        "Sun,, 06 Nov 1994 08:49:37 GMT", "Sun, Mon, 07 Nov 1994 08:49:37 GMT"
     };
 
     for (unsigned i = 0; i < sizeof(values) / sizeof(values[0]); i++) {

@@ -2,9 +2,9 @@
 /* test_steady_clock.c: moments, conditions and locks with an end. */
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 
 #include "lib/steady_clock.h"
+#include "test/unit/run_suite.h"
 
 #define GLANCE apr_time_from_msec(1)
 
@@ -60,16 +60,11 @@ int main(void)
 {
     Suite *suite = suite_create("steady_clock");
     TCase *cases = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(cases, test_a_moment_keeps_its_microseconds);
     tcase_add_test(cases, test_a_condition_waits_by_the_steady_clock);
     tcase_add_test(cases, test_a_free_lock_is_taken);
     tcase_add_test(cases, test_a_lock_that_does_not_come_free_is_given_up);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

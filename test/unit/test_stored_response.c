@@ -1,47 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_stored_response.c: the response record there and back, and its size. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
+#include "test/unit/run_suite.h"
 #include "test/unit/usual_response.h"
-
-static apr_pool_t *pool;
-
-static void set_up(void)
-{
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
-
-static etg_bytes packed(const etg_stored_response *response)
-{
-    etg_bytes record = { NULL, 0 };
-
-    ck_assert_int_eq(etg_stored_response_pack(response, pool, &record),
-                     APR_SUCCESS);
-    return record;
-}
-
-static etg_stored_response there_and_back(const etg_stored_response *response)
-{
-    etg_stored_response back;
-
-    memset(&back, 0x5A, sizeof(back));
-    ck_assert_int_eq(etg_stored_response_unpack(packed(response), pool,
-                                                &back),
-                     APR_SUCCESS);
-    return back;
-}
 
 START_TEST(test_a_usual_response_comes_back_as_it_was)
 {
@@ -353,10 +318,8 @@ int main(void)
 {
     Suite *suite = suite_create("stored_response");
     TCase *cases = tcase_create("stored_response");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, open_pool, close_pool);
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_a_usual_response_comes_back_as_it_was);
     tcase_add_test(cases, test_a_usual_response_takes_little_room);
@@ -379,8 +342,5 @@ int main(void)
     tcase_add_test(cases, test_dates_come_back_letter_by_letter);
     tcase_add_test(cases, test_known_dates_and_words_are_short);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,49 +3,14 @@
  * test_stored_response_refused.c: what is not stored, and records that were
  * damaged or made up.
  */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "test/unit/damaged_record.h"
+#include "test/unit/run_suite.h"
 #include "test/unit/usual_response.h"
-
-static apr_pool_t *pool;
-
-static void set_up(void)
-{
-    ck_assert_int_eq(apr_initialize(), APR_SUCCESS);
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void tear_down(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
-
-static etg_bytes packed(const etg_stored_response *response)
-{
-    etg_bytes record = { NULL, 0 };
-
-    ck_assert_int_eq(etg_stored_response_pack(response, pool, &record),
-                     APR_SUCCESS);
-    return record;
-}
-
-static etg_stored_response there_and_back(const etg_stored_response *response)
-{
-    etg_stored_response back;
-
-    memset(&back, 0x5A, sizeof(back));
-    ck_assert_int_eq(etg_stored_response_unpack(packed(response), pool,
-                                                &back),
-                     APR_SUCCESS);
-    return back;
-}
 
 static int parses(etg_bytes record)
 {
@@ -317,36 +282,16 @@ END_TEST
 START_TEST(test_no_part_of_a_record_parses)
 {
     etg_stored_response response = data_response();
-    etg_bytes record = packed(&response);
-    apr_size_t length;
 
-    for (length = 0; length < record.length; length++) {
-        /* A copy of exactly this size, so that a sanitizer sees a read
-         * behind it. */
-        unsigned char *copy = malloc(length + 1);
-        etg_bytes part = { copy, length };
-
-        memcpy(copy, record.data, length);
-        ck_assert(!parses(part));
-        free(copy);
-    }
-    ck_assert(!parses((etg_bytes){ NULL, 0 }));
-    ck_assert(parses(record));
+    assert_no_part_parses(packed(&response), parses);
 }
 END_TEST
 
 START_TEST(test_no_bit_can_flip_unseen)
 {
     etg_stored_response response = data_response();
-    etg_bytes record = packed(&response);
-    unsigned char *copy = apr_pmemdup(pool, record.data, record.length);
-    apr_size_t bit;
 
-    for (bit = 0; bit < 8 * record.length; bit++) {
-        copy[bit / 8] ^= (unsigned char)(1 << bit % 8);
-        ck_assert(!parses((etg_bytes){ copy, record.length }));
-        copy[bit / 8] ^= (unsigned char)(1 << bit % 8);
-    }
+    assert_no_flipped_bit_parses(packed(&response), parses, pool);
 }
 END_TEST
 
@@ -430,21 +375,8 @@ END_TEST
 START_TEST(test_damaged_records_neither_crash_nor_parse)
 {
     etg_stored_response response = data_response();
-    etg_bytes record = packed(&response);
-    unsigned char *copy = malloc(record.length);
-    apr_uint32_t state = 2509;
-    unsigned parsed = 0;
-    unsigned round;
 
-    for (round = 0; round < 20000; round++) {
-        memcpy(copy, record.data, record.length);
-        damage(copy, record.length, &state);
-        if (memcmp(copy, record.data, record.length) != 0) {
-            parsed += parses((etg_bytes){ copy, record.length }) != 0;
-        }
-    }
-    free(copy);
-    ck_assert_uint_eq(parsed, 0);
+    assert_no_damaged_record_parses(packed(&response), parses, 2509);
 }
 END_TEST
 
@@ -499,10 +431,8 @@ int main(void)
 {
     Suite *suite = suite_create("stored_response_refused");
     TCase *cases = tcase_create("stored_response_refused");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_checked_fixture(cases, open_pool, close_pool);
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_times_out_of_all_proportion_are_not_stored);
     tcase_add_test(cases, test_what_is_no_field_is_not_stored);
@@ -521,8 +451,5 @@ int main(void)
     tcase_add_test(cases,
                    test_made_up_records_are_refused_or_can_be_stored_again);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

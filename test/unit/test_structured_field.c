@@ -1,28 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_structured_field.c: dictionaries as strict as RFC 9651. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/field_list.h"
 #include "lib/structured_field.h"
-
-static apr_pool_t *pool;
-
-static void setup(void)
-{
-    apr_initialize();
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
-}
-
-static void teardown(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 /* The only member of a dictionary. */
 static const etg_sf_member *only(const char *value)
@@ -394,10 +380,8 @@ int main(void)
 {
     Suite *suite = suite_create("structured_field");
     TCase *tests = tcase_create("structured_field");
-    SRunner *runner;
-    int failed;
 
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, open_pool, close_pool);
     tcase_add_test(tests, test_an_empty_value_is_an_empty_dictionary);
     tcase_add_test(tests, test_numbers_have_at_most_15_digits);
     tcase_add_test(tests, test_strings_know_two_escapes);
@@ -420,9 +404,5 @@ int main(void)
     tcase_add_test(tests, test_put_string_quotes_and_escapes);
     tcase_add_test(tests, test_put_string_writes_all_or_nothing);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,28 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_vary.c: which requests get the same variant. */
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <apr_strings.h>
 #include <check.h>
 
 #include "lib/vary.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
-static apr_pool_t *pool;
 static etg_vary_rules rules;
 
 static void setup(void)
 {
-    apr_initialize();
-    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
+    open_pool();
     memset(&rules, 0, sizeof(rules));
-}
-
-static void teardown(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
 }
 
 static apr_array_header_t *rows(const char *first, ...)
@@ -389,10 +381,8 @@ int main(void)
 {
     Suite *suite = suite_create("vary");
     TCase *tests = tcase_create("vary");
-    SRunner *runner;
-    int failed;
 
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, setup, close_pool);
     tcase_add_test(tests, test_names_are_lower_case_sorted_and_unique);
     tcase_add_test(tests, test_no_vary_is_no_name);
     tcase_add_test(tests, test_accept_encoding_is_dropped);
@@ -418,9 +408,5 @@ int main(void)
     tcase_add_test(tests, test_ranges_are_shortened_until_one_fits);
     tcase_add_test(tests, test_zero_weight_and_asterisk_choose_nothing);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -2,13 +2,13 @@
 /* test_workers.c: jobs are done once or dropped once; the end is in time. */
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <apr_general.h>
 #include <check.h>
 
 #include "lib/workers.h"
+#include "test/unit/pool_fixture.h"
+#include "test/unit/run_suite.h"
 
 #define MILLISECOND APR_TIME_C(1000)
 #define SECOND APR_USEC_PER_SEC
@@ -26,13 +26,11 @@ static struct {
 } board = { .lock = PTHREAD_MUTEX_INITIALIZER,
             .change = PTHREAD_COND_INITIALIZER };
 
-static apr_pool_t *pool;
 static etg_workers *workers;
 
 static void set_up(void)
 {
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
+    open_pool();
     pthread_mutex_lock(&board.lock);
     board.is_open = board.begun = board.done = board.gone = 0;
     pthread_mutex_unlock(&board.lock);
@@ -49,8 +47,7 @@ static void open_gate(void)
 static void tear_down(void)
 {
     open_gate();
-    apr_pool_destroy(pool);
-    apr_terminate();
+    close_pool();
 }
 
 static void add(int *counter)
@@ -352,8 +349,6 @@ int main(void)
 {
     Suite *suite = suite_create("workers");
     TCase *tests = tcase_create("workers");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_set_timeout(tests, 60);
@@ -372,8 +367,5 @@ int main(void)
     tcase_add_test(tests, test_threads_get_no_signals);
     tcase_add_test(tests, test_many_threads_hand_over_while_it_is_stopped);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -9,6 +9,7 @@
 
 #include "lib/record.h"
 #include "lib/stored_response.h"
+#include "test/unit/pool_fixture.h"
 
 #define KEY "https://shop.example/api/products?page=7"
 #define NOW (APR_TIME_C(1763827200) * APR_USEC_PER_SEC + 345678)
@@ -149,6 +150,27 @@ static inline void assert_same(const etg_stored_response *one,
     }
     assert_same_text(one->etag, other->etag);
     assert_same_text(one->last_modified, other->last_modified);
+}
+
+static inline etg_bytes packed(const etg_stored_response *response)
+{
+    etg_bytes record = { NULL, 0 };
+
+    ck_assert_int_eq(etg_stored_response_pack(response, pool, &record),
+                     APR_SUCCESS);
+    return record;
+}
+
+static inline etg_stored_response
+there_and_back(const etg_stored_response *response)
+{
+    etg_stored_response back;
+
+    memset(&back, 0x5A, sizeof(back));
+    ck_assert_int_eq(etg_stored_response_unpack(packed(response), pool,
+                                                &back),
+                     APR_SUCCESS);
+    return back;
 }
 
 #endif
