@@ -6,7 +6,10 @@
 # answers are what Rails sends on its own. It is slow only by what it does: it
 # counts and sorts 10,000 rows without an index and asks for the supplier of
 # each row of a page one by one (the N+1 queries of many an old application).
-# The call log waits half a second for another system, and names its next page.
+# The call log waits half a second for another system, and names its next page;
+# so do the call log's summary and the offers, which are another system's too
+# (a file here: without it, that system is down). The shop's front page has
+# marks of Edge Side Includes where its fragments go.
 #
 # DEMO_STATE names a folder for the database and the log.
 require "rails"
@@ -48,6 +51,13 @@ class Shop < Rails::Application
       resources :products, only: [:index, :show, :create, :update]
       post "products/:id", to: "products#update"
       get "calls", to: "calls#index"
+      get "summary", to: "calls#summary"
+      get "offers", to: "offers#index"
+    end
+    scope "/shop" do
+      get "/", to: "shop#index"
+      get "offers", to: "shop#offers"
+      get "product", to: "shop#product"
     end
   end
 end
@@ -119,6 +129,11 @@ class CallsController < ActionController::API
     render json: { page: page, asked_at: Time.now.utc.iso8601(6), calls: calls(page) }
   end
 
+  def summary
+    sleep 0.5
+    render json: { calls: PAGE * PAGES, newest: calls(1).first }
+  end
+
   private
 
   def calls(page)
@@ -133,8 +148,49 @@ class CallsController < ActionController::API
   end
 end
 
+class OffersController < ActionController::API
+  FILE = File.join(STATE, "offers.json")
+
+  def index
+    sleep 0.5
+    render json: File.read(FILE)
+  end
+end
+
+class ShopController < ActionController::API
+  def index
+    response.headers["Surrogate-Control"] = 'content="ESI/1.0"'
+    html <<~HTML
+      <!DOCTYPE html>
+      <title>Shop</title>
+      <h1>A product</h1>
+      <esi:include src="/shop/product?id=1"/>
+      <h1>Offers</h1>
+      <esi:include src="/shop/offers" onerror="continue"/>
+      <esi:remove><p>No fragments here.</p></esi:remove>
+    HTML
+  end
+
+  def product
+    row = Product.find(params[:id])
+    html "<p>#{ERB::Util.html_escape(row.name)}: #{row.price_cents} cents</p>\n"
+  end
+
+  def offers
+    names = JSON.parse(File.read(OffersController::FILE)).map { |offer| offer["name"] }
+    html "<ul>#{names.map { |name| "<li>#{ERB::Util.html_escape(name)}</li>" }.join}</ul>\n"
+  end
+
+  private
+
+  def html(text)
+    render plain: text, content_type: "text/html"
+  end
+end
+
 # The database, at the first start.
 def seed
+  File.write(OffersController::FILE, [{ name: "Lamp 00003", off: 20 }].to_json)
   ActiveRecord::Schema.verbose = false
   ActiveRecord::Schema.define do
     create_table(:suppliers) { |t| t.string :name, null: false }
