@@ -7,7 +7,7 @@ set -euo pipefail
 port=${ETG_TEST_PORT:-8971}
 site=/etc/apache2/sites-available/etagere-test.conf
 page=/var/www/etagere-test/page.txt
-modules=(etag_freshness etag_store_memcached etag_cache etag_store_local)
+modules=(etag_composite etag_freshness etag_store_memcached etag_cache etag_store_local)
 saved=$(mktemp -d)
 
 apache()
@@ -65,8 +65,8 @@ restore_server()
     rm -rf "$site" "${page%/*}" "$saved"
 }
 
-# Stops the server and gives it one site, with these lines for the cache and
-# these for mod_etag_freshness.
+# Stops the server and gives it one site, with these lines for the cache, these
+# for mod_etag_freshness and these for mod_etag_composite.
 take_server()
 {
     if is_running; then
@@ -89,6 +89,9 @@ $1
     </IfModule>
     <IfModule etag_freshness_module>
 ${2:-}
+    </IfModule>
+    <IfModule etag_composite_module>
+${3:-}
     </IfModule>
 </VirtualHost>
 END
