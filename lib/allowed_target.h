@@ -40,4 +40,10 @@ int etg_allowed_is_below(const char *target,
  * a target itself? */
 int etg_allowed_prefix_is_valid(const char *prefix);
 
+/* Visible ASCII, and no backslash, which some read as a slash? */
+int etg_allowed_is_visible(const char *text);
+
+/* The byte that "%xx" means, or -1; two bytes follow the first. */
+int etg_allowed_escape(const char *text);
+
 #endif

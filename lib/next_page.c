@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * next_page.c: which URL is the next page of a list, and may it be fetched?
- *
- * References are resolved as those of invalidation are (etg_target_resolve);
- * what comes out is then looked at byte by byte, because it goes through
- * rewriting and to backends that decode it by rules of their own.
- */
+/* next_page.c: which URL is the next page of a list? */
 #include "lib/next_page.h"
 
 #include <apr_escape.h>
@@ -13,8 +7,8 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "lib/allowed_target.h"
 #include "lib/field_list.h"
-#include "lib/invalidation.h"
 #include "lib/json_pointer.h"
 #include "lib/link_field.h"
 
@@ -28,12 +22,6 @@ static const char *added(const char *target, const char *name,
 static const char *encoded(const char *name, apr_pool_t *p);
 static const char *increased(const char *target, etg_bytes value,
                              apr_pool_t *p);
-static int is_visible(const char *text);
-static int is_plain_path(const char *path, apr_size_t length);
-static int is_dots(const char *segment, apr_size_t length);
-static int is_harmless_escape(const char *text, apr_size_t length);
-static int decoded(const char *text);
-static int is_below(const char *path, apr_size_t length, const char *prefix);
 
 const char *etg_next_rule_parse(const char *text, etg_next_rule *rule)
 {
@@ -52,7 +40,7 @@ const char *etg_next_rule_parse(const char *text, etg_next_rule *rule)
     }
     if (!strncmp(text, "query:", 6)) {
         if (text[6] == '\0' || strpbrk(text + 6, "&=#+% ") != NULL
-            || !is_visible(text + 6)) {
+            || !etg_allowed_is_visible(text + 6)) {
             return "has no name of a query parameter";
         }
         rule->way = ETG_NEXT_BY_QUERY;
@@ -117,7 +105,7 @@ static int is_name(etg_bytes text, const char *name)
         int byte = text.data[i];
 
         if (byte == '%' && text.length - i > 2) {
-            int meant = decoded((const char *)text.data + i);
+            int meant = etg_allowed_escape((const char *)text.data + i);
 
             if (meant >= 0) {
                 byte = meant;
@@ -172,127 +160,4 @@ static const char *increased(const char *target, etg_bytes value,
     return apr_psprintf(p, "%.*s%" APR_INT64_T_FMT "%s",
                         (int)(start - target), target, number + 1,
                         start + value.length);
-}
-
-const char *etg_next_target(const char *reference, const char *scheme,
-                            const char *host, const char *target,
-                            const apr_array_header_t *prefixes,
-                            apr_pool_t *p)
-{
-    const char *next;
-
-    if (strlen(reference) > ETG_NEXT_TARGET_MAX || !is_visible(reference)
-        || *target != '/') {
-        return NULL;
-    }
-    next = etg_target_resolve(reference, scheme, host, target, p);
-    if (next == NULL || strlen(next) > ETG_NEXT_TARGET_MAX
-        || !is_visible(next) || !strncmp(next, "//", 2)
-        || !strcmp(next, target)
-        || !is_plain_path(next, strcspn(next, "?"))
-        || !etg_next_is_allowed(next, prefixes)) {
-        return NULL;
-    }
-    return next;
-}
-
-int etg_next_is_allowed(const char *target,
-                        const apr_array_header_t *prefixes)
-{
-    apr_size_t length = strcspn(target, "?");
-
-    for (int i = 0; i < prefixes->nelts; i++) {
-        if (is_below(target, length,
-                     APR_ARRAY_IDX(prefixes, i, const char *))) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* "/a" holds /a, /a/ and /a/b; "/a/" not /a; "/" holds everything. */
-static int is_below(const char *path, apr_size_t length, const char *prefix)
-{
-    apr_size_t size = strlen(prefix);
-
-    return size > 0 && size <= length && !memcmp(path, prefix, size)
-        && (prefix[size - 1] == '/' || size == length || path[size] == '/');
-}
-
-int etg_next_prefix_is_valid(const char *prefix)
-{
-    return *prefix == '/' && strlen(prefix) <= ETG_NEXT_TARGET_MAX
-        && is_visible(prefix) && strpbrk(prefix, "?#") == NULL
-        && is_plain_path(prefix, strlen(prefix));
-}
-
-/* Visible ASCII, and no backslash, which some read as a slash. */
-static int is_visible(const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (*text <= ' ' || *text >= 0x7f || *text == '\\') {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-/* A path that all read alike, whatever they decode and how often. */
-static int is_plain_path(const char *path, apr_size_t length)
-{
-    apr_size_t start = 0;
-
-    for (apr_size_t i = 0; i <= length; i++) {
-        if (i == length || path[i] == '/') {
-            if (is_dots(path + start, i - start)) {
-                return 0;
-            }
-            start = i + 1;
-        }
-        else if (path[i] == '%'
-                 && !is_harmless_escape(path + i, length - i)) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-/* "." or "..", also with a parameter that servlet containers cut off. */
-static int is_dots(const char *segment, apr_size_t length)
-{
-    const char *parameter = memchr(segment, ';', length);
-
-    if (parameter != NULL) {
-        length = (apr_size_t)(parameter - segment);
-    }
-    return (length == 1 && segment[0] == '.')
-        || (length == 2 && segment[0] == '.' && segment[1] == '.');
-}
-
-static int is_harmless_escape(const char *text, apr_size_t length)
-{
-    int byte = length > 2 ? decoded(text) : -1;
-
-    return byte >= ' ' && byte != 0x7f && strchr("./\\%;", byte) == NULL;
-}
-
-/* The byte that "%xx" means, or -1. */
-static int decoded(const char *text)
-{
-    int byte = 0;
-
-    for (int i = 1; i < 3; i++) {
-        char digit = etg_lower((unsigned char)text[i]);
-
-        if (apr_isdigit(digit)) {
-            byte = byte * 16 + (digit - '0');
-        }
-        else if (digit >= 'a' && digit <= 'f') {
-            byte = byte * 16 + (digit - 'a' + 10);
-        }
-        else {
-            return -1;
-        }
-    }
-    return byte;
 }

@@ -10,6 +10,7 @@
  */
 #include "modules/cache/cache_prefetch.h"
 
+#include "lib/allowed_target.h"
 #include "lib/freshness.h"
 #include "lib/json_pointer.h"
 #include "lib/prefetch_ledger.h"
@@ -63,7 +64,7 @@ const char *etg_cache_prefetch_check(cmd_parms *cmd, const void *value)
 const char *etg_cache_prefetch_check_prefix(cmd_parms *cmd, const void *value)
 {
     (void)cmd;
-    return etg_next_prefix_is_valid(*(const char *const *)value)
+    return etg_allowed_prefix_is_valid(*(const char *const *)value)
         ? NULL : "is not a path prefix: it begins with / and has no query, "
                  "no dot segments and no encoded ones";
 }
@@ -234,8 +235,9 @@ static const char *named_by_request(const etg_cache_context *ctx,
         ? find_link(r->headers_out, r->pool)
         : etg_next_by_query(target, rule->name, r->pool);
     const char *next = reference == NULL
-        ? NULL : etg_next_target(reference, scheme_of(ctx), host_of(ctx),
-                                 target, ctx->dir->prefetch_allow, r->pool);
+        ? NULL : etg_allowed_target(reference, scheme_of(ctx), host_of(ctx),
+                                    target, ctx->dir->prefetch_allow,
+                                    r->pool);
 
     if (next == NULL) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,

@@ -10,6 +10,7 @@
  */
 #include "modules/cache/cache_prefetch_job.h"
 
+#include "lib/allowed_target.h"
 #include "lib/gzip.h"
 #include "lib/json_pointer.h"
 #include "lib/prefetch_ledger.h"
@@ -94,8 +95,8 @@ static const char *next_in_body(prefetch *job, apr_pool_t *pool)
         rv = etg_json_pointer_text(body, job->pointer, pool, &reference);
     }
     if (reference != NULL) {
-        next = etg_next_target(reference, job->scheme, job->host,
-                               job->target, job->prefixes, pool);
+        next = etg_allowed_target(reference, job->scheme, job->host,
+                                  job->target, job->prefixes, pool);
     }
     if (next == NULL) {
         ap_log_error(APLOG_MARK, APLOG_DEBUG, rv, job->ask->server,

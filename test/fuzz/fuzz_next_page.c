@@ -3,6 +3,7 @@
  * a body. Whatever they say, nothing outside the prefix becomes a target. */
 #include <string.h>
 
+#include "lib/allowed_target.h"
 #include "lib/field_list.h"
 #include "lib/json_pointer.h"
 #include "lib/next_page.h"
@@ -16,20 +17,20 @@ static void check_target(const char *reference, const char *target,
     const char *path;
 
     APR_ARRAY_PUSH(prefixes, const char *) = "/api";
-    next = etg_next_target(reference, "http", "x.org", target, prefixes, p);
+    next = etg_allowed_target(reference, "http", "x.org", target, prefixes, p);
     if (next == NULL) {
         return;
     }
     FUZZ_CHECK(!strncmp(next, "/api", 4)
                && (next[4] == '\0' || next[4] == '/' || next[4] == '?'));
-    FUZZ_CHECK(strlen(next) <= ETG_NEXT_TARGET_MAX);
+    FUZZ_CHECK(strlen(next) <= ETG_ALLOWED_TARGET_MAX);
     FUZZ_CHECK(strcspn(next, "\\# \t\r\n") == strlen(next));
     path = apr_pstrcat(p, apr_pstrmemdup(p, next, strcspn(next, "?")), "/",
                        NULL);
     FUZZ_CHECK(strstr(path, "/../") == NULL && strstr(path, "/./") == NULL);
     /* It is its own reference. */
-    FUZZ_CHECK(!strcmp(etg_next_target(next, "http", "x.org", "/other",
-                                       prefixes, p), next));
+    FUZZ_CHECK(!strcmp(etg_allowed_target(next, "http", "x.org", "/other",
+                                          prefixes, p), next));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
