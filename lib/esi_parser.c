@@ -54,6 +54,7 @@ struct etg_esi_parser {
     etg_esi_take *take;
     void *baton;
     apr_pool_t *pool;
+    apr_pool_t *scratch;        /* for an event */
     apr_status_t status;        /* the taker's last */
     unsigned malformed;
 
@@ -83,8 +84,10 @@ static void take_tag(etg_esi_parser *parser, const unsigned char *at);
 static esi_state next_in_tag(etg_esi_parser *parser, unsigned char byte);
 static esi_state next_between(esi_state state, unsigned char byte);
 static void end_tag(etg_esi_parser *parser, const unsigned char *end);
-static int is_obeyed(etg_esi_parser *parser, const etg_esi_tag *tag);
-static int give_include(etg_esi_parser *parser, const etg_esi_tag *tag);
+static int is_obeyed(etg_esi_parser *parser, const etg_esi_tag *tag,
+                     etg_bytes text);
+static int give_include(etg_esi_parser *parser, const etg_esi_tag *tag,
+                        etg_bytes text);
 static apr_size_t pending(const etg_esi_parser *parser,
                           const unsigned char *end);
 static etg_bytes join_pending(etg_esi_parser *parser,
@@ -107,6 +110,7 @@ etg_esi_parser *etg_esi_parser_make(etg_esi_take *take, void *baton,
     parser->take = take;
     parser->baton = baton;
     parser->pool = p;
+    apr_pool_create(&parser->scratch, p);
     return parser;
 }
 
@@ -322,10 +326,11 @@ static esi_state next_between(esi_state state, unsigned char byte)
 
 static void end_tag(etg_esi_parser *parser, const unsigned char *end)
 {
-    etg_esi_tag tag = etg_esi_tag_read(join_pending(parser, end));
+    etg_bytes text = join_pending(parser, end);
+    etg_esi_tag tag = etg_esi_tag_read(text);
 
     parser->state = IN_TEXT;
-    if (!is_obeyed(parser, &tag)) {
+    if (!is_obeyed(parser, &tag, text)) {
         parser->malformed++;
     }
     else if (tag.element == ETG_ESI_REMOVE_TAG && !tag.is_empty) {
@@ -338,7 +343,8 @@ static void end_tag(etg_esi_parser *parser, const unsigned char *end)
 }
 
 /* Is it a tag that does something here? */
-static int is_obeyed(etg_esi_parser *parser, const etg_esi_tag *tag)
+static int is_obeyed(etg_esi_parser *parser, const etg_esi_tag *tag,
+                     etg_bytes text)
 {
     if (tag->is_end) {
         int is_awaited = tag->element != ETG_ESI_UNKNOWN && !tag->is_empty
@@ -352,7 +358,8 @@ static int is_obeyed(etg_esi_parser *parser, const etg_esi_tag *tag)
     if (tag->element == ETG_ESI_UNKNOWN) {
         return 0;
     }
-    if (tag->element == ETG_ESI_INCLUDE_TAG && !give_include(parser, tag)) {
+    if (tag->element == ETG_ESI_INCLUDE_TAG
+        && !give_include(parser, tag, text)) {
         return 0;
     }
     if (tag->element != ETG_ESI_REMOVE_TAG && !tag->is_empty) {
@@ -361,15 +368,18 @@ static int is_obeyed(etg_esi_parser *parser, const etg_esi_tag *tag)
     return 1;
 }
 
-static int give_include(etg_esi_parser *parser, const etg_esi_tag *tag)
+static int give_include(etg_esi_parser *parser, const etg_esi_tag *tag,
+                        etg_bytes text)
 {
     etg_esi_event event;
+    int is_whole = etg_esi_tag_include(tag, parser->scratch, &event);
 
-    if (!etg_esi_tag_include(tag, parser->pool, &event)) {
-        return 0;
+    if (is_whole) {
+        event.text = text;
+        give(parser, &event);
     }
-    give(parser, &event);
-    return 1;
+    apr_pool_clear(parser->scratch);
+    return is_whole;
 }
 
 /* So many bytes, to `end` of the portion. */

@@ -44,18 +44,18 @@
 
 typedef enum etg_esi_event_kind {
     ETG_ESI_TEXT,               /* text: bytes that pass, never none */
-    ETG_ESI_INCLUDE             /* src, alt, is_continue */
+    ETG_ESI_INCLUDE             /* text, src, alt, is_continue */
 } etg_esi_event_kind;
 
+/* Valid during the call only. */
 typedef struct etg_esi_event {
     etg_esi_event_kind kind;
-    etg_bytes text;             /* valid during the call only */
-    const char *src;            /* in the parser's pool. 1 to ETG_ESI_URL_MAX
-                                 * bytes without white space and controls;
-                                 * else of any kind, for the taker to judge.
-                                 * Undone are &amp; &quot; &lt; &gt; &apos;
-                                 * and numbers of printable ASCII; another
-                                 * "&" is one */
+    etg_bytes text;             /* of an include its tag, as it is written */
+    const char *src;            /* 1 to ETG_ESI_URL_MAX bytes without white
+                                 * space and controls; else of any kind, for
+                                 * the taker to judge. Undone are &amp; &quot;
+                                 * &lt; &gt; &apos; and numbers of printable
+                                 * ASCII; another "&" is one */
     const char *alt;            /* the same; NULL: none, or empty */
     int is_continue;            /* onerror="continue" */
 } etg_esi_event;

@@ -30,8 +30,8 @@ typedef struct etg_esi_tag {
 /* Reads a tag that has the right form, from its "<" to its ">". */
 etg_esi_tag etg_esi_tag_read(etg_bytes text);
 
-/* The event of a whole <esi:include>, its URLs in `p`. 0: it is malformed,
- * and *event is left. */
+/* The event of a whole <esi:include>, its URLs in `p`, without its text. 0: it
+ * is malformed, and *event is left. */
 int etg_esi_tag_include(const etg_esi_tag *tag, apr_pool_t *p,
                         etg_esi_event *event);
 
