@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * etg_freshness.h: what mod_etag_freshness knows of a request's data, for
- * other modules: three optional functions (apr_optional.h), looked up in
+ * other modules: four optional functions (apr_optional.h), looked up in
  * post_config or later. Without that module they are not there.
  *
  * The order is everything. A digest that decides is read after the request
@@ -46,6 +46,9 @@ typedef struct etg_freshness_stamp {
     const char *backend_etag;
     const char *backend_last_modified;
 } etg_freshness_stamp;
+
+/* Would etg_freshness_read read anything? Reads nothing. */
+APR_DECLARE_OPTIONAL_FN(int, etg_freshness_is_read, (request_rec *r));
 
 /* Reads the data of r (any request_rec of the client's request), once: later
  * calls give the first one's answer. Blocks for at most the route's budget. */

@@ -199,6 +199,11 @@ void etg_cache_trace(etg_cache_context *ctx, const char *word);
 /* Looks the request up and decides; fills ctx->found. */
 void etg_cache_look_up(etg_cache_context *ctx, etg_store_depth depth,
                        apr_time_t now);
+/* The same as a client's request needs it: a copy that does not do is asked
+ * for again where it came from. */
+void etg_cache_look_up_well(etg_cache_context *ctx, apr_time_t now);
+/* May found.stored answer without asking anybody? */
+int etg_cache_is_usable(const etg_cache_context *ctx);
 /* A store's failure as a token for Cache-Status detail=. */
 const char *etg_cache_store_trouble(apr_status_t rv);
 
@@ -212,6 +217,10 @@ int etg_cache_serve(etg_cache_context *ctx, request_rec *r);
  * DECLINED as above. */
 int etg_cache_serve_into(etg_cache_context *ctx, request_rec *r,
                          apr_bucket_brigade *bb);
+/* The fields that `r` would be answered with, in r->pool, but for
+ * Cache-Status; Content-Type is *type, which stays as it is without one. */
+apr_table_t *etg_cache_serve_fields(etg_cache_context *ctx, request_rec *r,
+                                    const char **type);
 /* On a 304 to tags that were mapped back: names the one the client holds. */
 void etg_cache_say_held_tag(const etg_cache_context *ctx, request_rec *r);
 

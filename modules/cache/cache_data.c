@@ -12,6 +12,7 @@
 
 /* Functions of another module; in pconf. */
 typedef struct etg_cache_data_source {
+    APR_OPTIONAL_FN_TYPE(etg_freshness_is_read) *is_read;
     APR_OPTIONAL_FN_TYPE(etg_freshness_read) *read;
     APR_OPTIONAL_FN_TYPE(etg_freshness_holds) *holds;
     APR_OPTIONAL_FN_TYPE(etg_freshness_stamp_of) *stamp_of;
@@ -21,13 +22,20 @@ void etg_cache_data_open(etg_cache_runtime *runtime, apr_pool_t *pconf)
 {
     etg_cache_data_source *source = apr_palloc(pconf, sizeof(*source));
 
+    source->is_read = APR_RETRIEVE_OPTIONAL_FN(etg_freshness_is_read);
     source->read = APR_RETRIEVE_OPTIONAL_FN(etg_freshness_read);
     source->holds = APR_RETRIEVE_OPTIONAL_FN(etg_freshness_holds);
     source->stamp_of = APR_RETRIEVE_OPTIONAL_FN(etg_freshness_stamp_of);
-    if (source->read != NULL && source->holds != NULL
+    if (source->is_read != NULL && source->read != NULL && source->holds != NULL
         && source->stamp_of != NULL) {
         runtime->data = source;
     }
+}
+
+int etg_cache_data_comes_first(const etg_cache_context *ctx)
+{
+    return ctx->runtime->data != NULL
+        && ctx->runtime->data->is_read(ctx->first);
 }
 
 void etg_cache_data_read(etg_cache_context *ctx)

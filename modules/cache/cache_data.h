@@ -12,6 +12,9 @@
  * module (post_config, in pconf). */
 void etg_cache_data_open(etg_cache_runtime *runtime, apr_pool_t *pconf);
 
+/* Is the data of the request to be read first? */
+int etg_cache_data_comes_first(const etg_cache_context *ctx);
+
 /* Reads the data of the request, once: ctx->has_data says whether the route
  * has a source. Before the look-up whose verdict it is for, and so before
  * whatever the backend is asked. */

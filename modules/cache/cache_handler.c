@@ -22,14 +22,11 @@
 
 static int handle_first(request_rec *r, const etg_cache_dir_conf *dir);
 static int handle_known(etg_cache_context *ctx, request_rec *r);
-static int will_be_redirected(const request_rec *r);
 static int handle_redirected(etg_cache_context *ctx, request_rec *r);
 static int handle_pass(etg_cache_context *ctx, request_rec *r,
                        const char *reason);
 static int handle_cacheable(etg_cache_context *ctx, request_rec *r);
 static etg_collapse_role join(etg_cache_context *ctx);
-static void look_up(etg_cache_context *ctx, apr_time_t now);
-static int is_usable(const etg_cache_context *ctx);
 static int answer_from_store(etg_cache_context *ctx, request_rec *r);
 static const char *word_of(const etg_reuse *reuse);
 static int is_refreshed_behind(const etg_cache_context *ctx);
@@ -73,7 +70,7 @@ static int handle_known(etg_cache_context *ctx, request_rec *r)
     const char *reason;
     int rv;
 
-    ctx->deferred = will_be_redirected(r);
+    ctx->deferred = etg_cache_will_be_redirected(r);
     if (ctx->deferred) {
         return DECLINED;
     }
@@ -93,7 +90,7 @@ static int handle_known(etg_cache_context *ctx, request_rec *r)
 
 /* mod_rewrite in a directory redirects only in its handler: what it leads to
  * may have access rules of its own, which are asked before we answer. */
-static int will_be_redirected(const request_rec *r)
+int etg_cache_will_be_redirected(const request_rec *r)
 {
     return r->handler != NULL && !strcmp(r->handler, "redirect-handler");
 }
@@ -126,7 +123,8 @@ static int handle_cacheable(etg_cache_context *ctx, request_rec *r)
         etg_collapse_role role;
         int rv;
 
-        look_up(ctx, round == 0 ? r->request_time : apr_time_now());
+        etg_cache_look_up_well(ctx, round == 0 ? r->request_time
+                                               : apr_time_now());
         rv = answer_from_store(ctx, r);
         if (rv == DECLINED && round == 0) {
             rv = etg_cache_be_patient(ctx, r);
@@ -179,30 +177,12 @@ static etg_collapse_role join(etg_cache_context *ctx)
         ? etg_cache_cluster_join(ctx, began) : role;
 }
 
-/* A copy that does not do is asked for again where it came from: another host
- * may have refreshed it there. */
-static void look_up(etg_cache_context *ctx, apr_time_t now)
-{
-    etg_cache_look_up(ctx, ETG_STORE_NEAREST, now);
-    if (ctx->found.is_copy && ctx->found.trouble == APR_SUCCESS
-        && !is_usable(ctx)) {
-        etg_cache_look_up(ctx, ETG_STORE_SHARED, now);
-    }
-}
-
-static int is_usable(const etg_cache_context *ctx)
-{
-    return ctx->found.stored != NULL
-        && (ctx->found.reuse.verdict == ETG_REUSE_FRESH
-            || ctx->found.reuse.verdict == ETG_REUSE_STALE);
-}
-
 static int answer_from_store(etg_cache_context *ctx, request_rec *r)
 {
     const etg_cache_lookup *found = &ctx->found;
     int rv;
 
-    if (!ctx->observe && is_usable(ctx) && may_have_body(ctx)) {
+    if (!ctx->observe && etg_cache_is_usable(ctx) && may_have_body(ctx)) {
         ctx->status.hit = !ctx->status.collapsed;
         ctx->status.has_ttl = 1;
         ctx->status.ttl = found->reuse.ttl;

@@ -9,4 +9,7 @@
  * say, or declines. */
 int etg_cache_handler(request_rec *r);
 
+/* Will one of those redirect `r`? Then nothing is looked up before. */
+int etg_cache_will_be_redirected(const request_rec *r);
+
 #endif

@@ -63,6 +63,23 @@ void etg_cache_look_up(etg_cache_context *ctx, etg_store_depth depth,
                                     &ctx->policy, now);
 }
 
+/* Another host may have refreshed it there. */
+void etg_cache_look_up_well(etg_cache_context *ctx, apr_time_t now)
+{
+    etg_cache_look_up(ctx, ETG_STORE_NEAREST, now);
+    if (ctx->found.is_copy && ctx->found.trouble == APR_SUCCESS
+        && !etg_cache_is_usable(ctx)) {
+        etg_cache_look_up(ctx, ETG_STORE_SHARED, now);
+    }
+}
+
+int etg_cache_is_usable(const etg_cache_context *ctx)
+{
+    return ctx->found.stored != NULL
+        && (ctx->found.reuse.verdict == ETG_REUSE_FRESH
+            || ctx->found.reuse.verdict == ETG_REUSE_STALE);
+}
+
 const char *etg_cache_store_trouble(apr_status_t rv)
 {
     if (rv == ETG_STORE_OPEN_BREAKER) {

@@ -29,14 +29,16 @@ static int is_beyond(const etg_cache_context *ctx, request_rec *r,
 static int if_range_holds(const etg_cache_context *ctx, request_rec *r,
                           const etg_stored_response *stored);
 static const char *date_of(const etg_stored_response *stored);
+static apr_table_t *fields_of(const etg_cache_context *ctx, apr_pool_t *p,
+                              const char **type);
 static void set_fields(etg_cache_context *ctx, request_rec *r,
                        const etg_stored_response *stored);
-static void move_dates(request_rec *r, apr_table_t *fields, apr_time_t date,
-                       apr_time_t now);
+static void forget_early(request_rec *r, const etg_stored_response *stored);
+static void move_dates(apr_table_t *fields, apr_time_t date, apr_time_t now,
+                       apr_pool_t *p);
 static void set_date(apr_table_t *fields, const char *name, apr_time_t when,
                      apr_pool_t *p);
-static void add_field(etg_cache_context *ctx, request_rec *r,
-                      apr_table_t *fields, const etg_field *field);
+static int may_go_out(const etg_cache_context *ctx, const etg_field *field);
 static void drop_applied_filters(etg_cache_context *ctx, request_rec *r);
 static int may_compress(const etg_cache_context *ctx, request_rec *r,
                         const ap_filter_rec_t *filter);
@@ -208,31 +210,67 @@ static apr_status_t add_body(etg_cache_context *ctx, request_rec *r,
     return APR_SUCCESS;
 }
 
-static void set_fields(etg_cache_context *ctx, request_rec *r,
-                       const etg_stored_response *stored)
+apr_table_t *etg_cache_serve_fields(etg_cache_context *ctx, request_rec *r,
+                                    const char **type)
 {
-    apr_table_t *fields = apr_table_make(r->pool, stored->field_count + 4);
+    choose_form(ctx, r, ctx->found.stored);
+    return fields_of(ctx, r->pool, type);
+}
+
+static apr_table_t *fields_of(const etg_cache_context *ctx, apr_pool_t *p,
+                              const char **type)
+{
+    const etg_stored_response *stored = ctx->found.stored;
+    apr_table_t *fields = apr_table_make(p, stored->field_count + 4);
     apr_time_t now = apr_time_now();
     apr_interval_time_t age = ctx->found.reuse.is_validated
         ? 0 : etg_age_of(stored, now);
 
-    r->content_type = NULL;
     for (unsigned i = 0; i < stored->field_count; i++) {
-        add_field(ctx, r, fields, &stored->fields[i]);
+        const etg_field *field = &stored->fields[i];
+        const char *value = ap_cstr_casecmp(field->name, "ETag")
+            ? field->value : ctx->shown.etag;
+
+        if (!ap_cstr_casecmp(field->name, "Content-Type")) {
+            *type = value;
+        }
+        else if (value != NULL && may_go_out(ctx, field)) {
+            apr_table_addn(fields, field->name, value);
+        }
     }
     if (ctx->shown.coding == ETG_CODING_GZIP) {
-        apr_table_unset(r->err_headers_out, "Content-Encoding");
         apr_table_setn(fields, "Content-Encoding", "gzip");
     }
     if (ctx->found.reuse.is_validated) {
-        move_dates(r, fields, stored->freshness.date, now);
+        move_dates(fields, stored->freshness.date, now, p);
     }
     if (ctx->shown.is_negotiated) {
-        etg_vary_add_accept_encoding(fields, r->pool);
+        etg_vary_add_accept_encoding(fields, p);
     }
-    apr_table_addn(fields, "Age", apr_ltoa(r->pool, apr_time_sec(age)));
+    apr_table_addn(fields, "Age", apr_ltoa(p, apr_time_sec(age)));
+    return fields;
+}
+
+/* (Set-Cookie is there from a time when the route said Store.) */
+static int may_go_out(const etg_cache_context *ctx, const etg_field *field)
+{
+    return ctx->policy.store_set_cookie
+        || ap_cstr_casecmp(field->name, "Set-Cookie");
+}
+
+static void set_fields(etg_cache_context *ctx, request_rec *r,
+                       const etg_stored_response *stored)
+{
+    const char *type = NULL;
+    apr_table_t *fields = fields_of(ctx, r->pool, &type);
+
+    forget_early(r, stored);
+    if (ctx->shown.coding == ETG_CODING_GZIP) {
+        apr_table_unset(r->err_headers_out, "Content-Encoding");
+    }
     etg_cache_say_status(ctx, fields);
     r->headers_out = fields;
+    r->content_type = type;
     r->content_encoding = NULL;
     r->content_languages = NULL;
     r->status = stored->status;
@@ -244,9 +282,23 @@ static void set_fields(etg_cache_context *ctx, request_rec *r,
     }
 }
 
+/* mod_headers' "early" has said them again for this request; and mod_include
+ * means a file's tag, of each request. */
+static void forget_early(request_rec *r, const etg_stored_response *stored)
+{
+    for (unsigned i = 0; i < stored->field_count; i++) {
+        const char *name = stored->fields[i].name;
+
+        apr_table_unset(r->err_headers_out, name);
+        if (!ap_cstr_casecmp(name, "ETag")) {
+            apr_table_unset(r->notes, "no-etag");
+        }
+    }
+}
+
 /* It is as if the backend had said now that the response still holds. */
-static void move_dates(request_rec *r, apr_table_t *fields, apr_time_t date,
-                       apr_time_t now)
+static void move_dates(apr_table_t *fields, apr_time_t date, apr_time_t now,
+                       apr_pool_t *p)
 {
     const char *value = apr_table_get(fields, "Expires");
     apr_int64_t moved = apr_time_sec(now) - apr_time_sec(date);
@@ -255,10 +307,9 @@ static void move_dates(request_rec *r, apr_table_t *fields, apr_time_t date,
     if (value != NULL
         && etg_http_date_parse(etg_bytes_of(value), now, &expires)
         && expires > date) {
-        set_date(fields, "Expires", expires + apr_time_from_sec(moved),
-                 r->pool);
+        set_date(fields, "Expires", expires + apr_time_from_sec(moved), p);
     }
-    set_date(fields, "Date", apr_time_from_sec(apr_time_sec(now)), r->pool);
+    set_date(fields, "Date", apr_time_from_sec(apr_time_sec(now)), p);
 }
 
 /* Behind the year 9999, which a backend's dates may lead to, there are no
@@ -270,29 +321,6 @@ static void set_date(apr_table_t *fields, const char *name, apr_time_t when,
 
     if (etg_date_write(text, when)) {
         apr_table_setn(fields, name, text);
-    }
-}
-
-static void add_field(etg_cache_context *ctx, request_rec *r,
-                      apr_table_t *fields, const etg_field *field)
-{
-    const char *value = field->value;
-
-    /* mod_headers' "early" has said it again for this request. */
-    apr_table_unset(r->err_headers_out, field->name);
-    if (!ap_cstr_casecmp(field->name, "ETag")) {
-        value = ctx->shown.etag;
-        /* mod_include means a file's, and says it of each request. */
-        apr_table_unset(r->notes, "no-etag");
-    }
-    if (!ap_cstr_casecmp(field->name, "Content-Type")) {
-        r->content_type = value;
-    }
-    else if (value != NULL
-             && (ctx->policy.store_set_cookie
-                 || ap_cstr_casecmp(field->name, "Set-Cookie"))) {
-        /* (Set-Cookie is there from a time when the route said Store.) */
-        apr_table_addn(fields, field->name, value);
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include "modules/cache/cache_data.h"
 #include "modules/cache/cache_handler.h"
+#include "modules/cache/cache_held.h"
 #include "modules/cache/cache_inflate.h"
 #include "modules/cache/cache_prefetch.h"
 #include "modules/cache/cache_query.h"
@@ -78,6 +79,7 @@ static void register_hooks(apr_pool_t *p)
     etg_cache_raw_expires_register();
     etg_cache_query_register();
     etg_cache_tags_register();
+    etg_cache_held_register();
 }
 
 module AP_MODULE_DECLARE_DATA etag_cache_module = {

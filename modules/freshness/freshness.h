@@ -104,6 +104,7 @@ int etg_freshness_is_unmoved(etg_freshness_context *ctx);
 int etg_freshness_salts_of(etg_freshness_context *ctx, etg_bytes *route,
                            const etg_bytes **salts, unsigned *count);
 /* The optional functions of etg_freshness.h, under their own names. */
+int etg_freshness_is_read(request_rec *r);
 void etg_freshness_read(request_rec *r, etg_freshness_data *data);
 int etg_freshness_holds(request_rec *r);
 void etg_freshness_stamp_of(request_rec *r, etg_freshness_stamp *stamp);

@@ -300,12 +300,23 @@ static const char *expand(etg_freshness_context *ctx,
 }
 
 /* Where late lines belong to the data too, early ones decide nothing. */
+static int is_read_first(const etg_freshness_context *ctx)
+{
+    return ctx != NULL && ctx->is_early && !ctx->is_late;
+}
+
+/* A context that is made for this alone is as any other. */
+int etg_freshness_is_read(request_rec *r)
+{
+    return is_read_first(etg_freshness_context_of(r));
+}
+
 void etg_freshness_read(request_rec *r, etg_freshness_data *data)
 {
     etg_freshness_context *ctx = etg_freshness_context_of(r);
 
     memset(data, 0, sizeof(*data));
-    if (ctx == NULL || !ctx->is_early || ctx->is_late) {
+    if (!is_read_first(ctx)) {
         return;
     }
     etg_freshness_read_early(ctx);

@@ -27,6 +27,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_insert_error_filter(etg_freshness_restore_for_error, NULL, NULL,
                                 APR_HOOK_MIDDLE);
     etg_freshness_filter_register();
+    APR_REGISTER_OPTIONAL_FN(etg_freshness_is_read);
     APR_REGISTER_OPTIONAL_FN(etg_freshness_read);
     APR_REGISTER_OPTIONAL_FN(etg_freshness_holds);
     APR_REGISTER_OPTIONAL_FN(etg_freshness_stamp_of);

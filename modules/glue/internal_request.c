@@ -25,7 +25,9 @@ static int is_clean(const char *text, int may_have_blanks);
 static int field_is_clean(void *baton, const char *name, const char *value);
 static apr_status_t ask_on(etg_internal_run *run, conn_rec *c);
 static void fill(request_rec *r, const etg_internal_ask *ask);
+static request_rec *make_request(etg_internal_run *run, conn_rec *c);
 static int prepare(request_rec *r);
+static int admit(request_rec *r);
 static void refuse(request_rec *r, int status);
 static apr_status_t close_at_last(void *data);
 
@@ -129,6 +131,38 @@ apr_status_t etg_internal_request(etg_internal *internal,
     return APR_SUCCESS;
 }
 
+apr_status_t etg_internal_look(etg_internal *internal,
+                               const etg_internal_ask *ask,
+                               etg_internal_see *see, void *baton)
+{
+    etg_internal_run run = { .ask = ask, .internal = internal, .fd = -1 };
+    apr_status_t rv = APR_EINVAL;
+    request_rec *r;
+    conn_rec *c;
+
+    if (is_request(ask)) {
+        rv = etg_internal_connection_make(&run, &c);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    /* For what a hook might write. */
+    run.p = c->pool;
+    run.answer.fields = apr_table_make(run.p, 12);
+    r = make_request(&run, c);
+    if (r == NULL) {
+        rv = APR_EINVAL;
+    }
+    else if (admit(r) == OK && ap_process_request_internal(r) == OK) {
+        see(baton, r);
+    }
+    else {
+        rv = APR_EACCES;
+    }
+    etg_internal_connection_end(internal, c);
+    return rv;
+}
+
 const etg_internal_ask *etg_internal_ask_of(const request_rec *r)
 {
     const etg_internal_run *run = etg_internal_run_of(r->connection);
@@ -166,18 +200,29 @@ static int field_is_clean(void *baton, const char *name, const char *value)
  * our filter like all that came before it. */
 static apr_status_t ask_on(etg_internal_run *run, conn_rec *c)
 {
-    request_rec *r = ap_create_request(c);
+    request_rec *r = make_request(run, c);
 
-    fill(r, run->ask);
-    ap_run_pre_read_request(r, c);
-    if (!ap_parse_request_line(r)) {
-        apr_pool_destroy(r->pool);
+    if (r == NULL) {
         return APR_EINVAL;
     }
     if (prepare(r)) {
         ap_process_request(r);
     }
     return APR_SUCCESS;
+}
+
+/* NULL: it is none. */
+static request_rec *make_request(etg_internal_run *run, conn_rec *c)
+{
+    request_rec *r = ap_create_request(c);
+
+    fill(r, run->ask);
+    ap_run_pre_read_request(r, c);
+    if (!ap_parse_request_line(r)) {
+        apr_pool_destroy(r->pool);
+        return NULL;
+    }
+    return r;
 }
 
 static void fill(request_rec *r, const etg_internal_ask *ask)
@@ -203,6 +248,18 @@ static void fill(request_rec *r, const etg_internal_ask *ask)
 /* Returns whether there is something to process. Otherwise r is gone. */
 static int prepare(request_rec *r)
 {
+    int status = admit(r);
+
+    if (status != OK) {
+        refuse(r, status);
+        return 0;
+    }
+    return 1;
+}
+
+/* OK, or the status to refuse it with. */
+static int admit(request_rec *r)
+{
     conn_rec *c = r->connection;
     int status;
 
@@ -211,21 +268,17 @@ static int prepare(request_rec *r)
         r->per_dir_config = r->server->lookup_defaults;
         status = r->status;
         r->status = HTTP_OK;
-        refuse(r, status);
-        return 0;
+        return status;
     }
     r->per_dir_config = r->server->lookup_defaults;
     status = ap_post_read_request(r);
-    if (status != OK) {
-        refuse(r, status);
-        return 0;
-    }
     /* What mod_remoteip has read from a field. */
-    if (etg_internal_address_is_own(r->useragent_addr, c->local_addr)) {
+    if (status == OK
+        && etg_internal_address_is_own(r->useragent_addr, c->local_addr)) {
         r->useragent_addr = c->client_addr;
         r->useragent_ip = c->client_ip;
     }
-    return 1;
+    return status;
 }
 
 static void refuse(request_rec *r, int status)

@@ -95,6 +95,20 @@ apr_status_t etg_internal_request(etg_internal *internal,
                                   const etg_internal_ask *ask, apr_pool_t *p,
                                   etg_internal_answer *answer);
 
+/* Gets a request_rec that would have its handler now; gone afterwards. */
+typedef void etg_internal_see(void *baton, request_rec *r);
+
+/* Goes the way of such a request up to its handler and no further: whoever
+ * wants to know what is held of a URL, so asks with the same virtual host,
+ * rewriting, variables and access control. (A subrequest has its main one's
+ * variables and address, and none that request fields set.) Nothing is sent or
+ * logged; the limit is not kept: only hooks may block. APR_SUCCESS: seen;
+ * APR_EACCES: a hook refuses it, or answers by itself; APR_EINVAL as above.
+ * May run on a thread of httpd's. */
+apr_status_t etg_internal_look(etg_internal *internal,
+                               const etg_internal_ask *ask,
+                               etg_internal_see *see, void *baton);
+
 /* The ask behind a request_rec (those that internal redirects and subrequests
  * make of it as well), or NULL: a client's. */
 const etg_internal_ask *etg_internal_ask_of(const request_rec *r);
