@@ -5,10 +5,11 @@
  *
  * The way of a request: the handler (composite_handler.c) makes an
  * etg_composite of it and has the parts' URLs made (composite_ask.c). If the
- * client holds a tag, the first round asks all parts with `If-None-Match: *`,
- * so that what our cache has fresh is answered by its fields alone; where the
- * composite's tag of these is the client's, that is the 304. Otherwise the
- * second round gets the bodies that are missing, and they are put together
+ * client holds a tag, the first round looks at what our cache has fresh
+ * (composite_peek.c) and asks the other parts with `If-None-Match: *`, so that
+ * they are answered by their fields alone if they can; where the composite's
+ * tag of these is the client's, that is the 304. Otherwise the second round
+ * gets the bodies that are missing, and they are put together
  * (composite_assemble.c) and sent (composite_answer.c).
  *
  * A tag is always worked out from the fields that came with the bodies that
@@ -50,6 +51,7 @@ typedef struct etg_composite_had {
     const etg_composite_line *line;
     const char *url;              /* NULL: a param has no value for it */
     int is_answered;              /* nothing more is to be asked */
+    int is_known;                 /* in round one: our cache has it fresh */
     int is_default;               /* its default stands in for it */
     int status;                   /* of its answer; 0: there was none; that of
                                    * the 200 where it was a 304 */
@@ -91,6 +93,15 @@ void etg_composite_prepare(etg_composite *c);
  * for their fields, if that will do. Returns the part whose failure ends it
  * all, or NULL. */
 const etg_composite_had *etg_composite_ask(etg_composite *c);
+
+/* Fills all that asks for parts have in common, in p. */
+void etg_composite_ask_fill(etg_composite *c, etg_internal_ask *ask,
+                            apr_pool_t *p);
+
+/* ---- composite_peek.c ---- */
+
+/* In round one: learns of what our cache has fresh. Asks nobody. */
+void etg_composite_peek(etg_composite *c);
 
 /* ---- composite_assemble.c ---- */
 

@@ -20,8 +20,9 @@ static void forward(etg_composite *c);
 static int is_private(const etg_composite *c);
 static int is_of_one_user(const etg_from_param *param);
 static int is_credentials(const char *name);
+static int is_wanted(const etg_composite *c, const etg_composite_had *part);
+static int wants_any(const etg_composite *c);
 static void send_all(etg_composite *c, etg_composite_gathering *gathering);
-static void fill(etg_composite *c, etg_internal_ask *ask, apr_pool_t *p);
 static apr_table_t *fields_of(etg_composite *c, apr_pool_t *p);
 static int is_fatal(void *baton, unsigned place,
                     const etg_composite_result *result);
@@ -160,6 +161,9 @@ const etg_composite_had *etg_composite_ask(etg_composite *c)
     etg_composite_gathering *gathering;
     int fatal;
 
+    if (!wants_any(c)) {
+        return NULL;
+    }
     if (etg_composite_gathering_make(
             &gathering, c->count,
             (apr_uint64_t)c->dir->max_bytes - c->body_bytes,
@@ -176,7 +180,7 @@ const etg_composite_had *etg_composite_ask(etg_composite *c)
         return NULL;
     }
     for (unsigned i = 0; i < c->count; i++) {
-        if (!c->parts[i].is_answered
+        if (is_wanted(c, &c->parts[i])
             && (fatal == ETG_COMPOSITE_ALL_ENDED || fatal == (int)i)) {
             etg_composite_take(c, &c->parts[i],
                                etg_composite_gathering_result(gathering, i));
@@ -191,6 +195,21 @@ const etg_composite_had *etg_composite_ask(etg_composite *c)
     return NULL;
 }
 
+static int is_wanted(const etg_composite *c, const etg_composite_had *part)
+{
+    return !part->is_answered && !(c->is_round_one && part->is_known);
+}
+
+static int wants_any(const etg_composite *c)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        if (is_wanted(c, &c->parts[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* The pool is full before the first job reads in it. */
 static void send_all(etg_composite *c, etg_composite_gathering *gathering)
 {
@@ -199,7 +218,7 @@ static void send_all(etg_composite *c, etg_composite_gathering *gathering)
     const char **targets = apr_palloc(p, c->count * sizeof(*targets));
     etg_internal_ask ask;
 
-    fill(c, &ask, p);
+    etg_composite_ask_fill(c, &ask, p);
     for (unsigned i = 0; i < c->count; i++) {
         targets[i] = c->parts[i].url == NULL
             ? NULL : apr_pstrdup(p, c->parts[i].url);
@@ -208,7 +227,7 @@ static void send_all(etg_composite *c, etg_composite_gathering *gathering)
         const etg_composite_had *part = &c->parts[i];
         apr_interval_time_t own = part->line->part.timeout;
 
-        if (!part->is_answered) {
+        if (is_wanted(c, part)) {
             ask.target = targets[i];
             etg_composite_gathering_send(
                 gathering, i, &ask,
@@ -218,7 +237,8 @@ static void send_all(etg_composite *c, etg_composite_gathering *gathering)
     }
 }
 
-static void fill(etg_composite *c, etg_internal_ask *ask, apr_pool_t *p)
+void etg_composite_ask_fill(etg_composite *c, etg_internal_ask *ask,
+                            apr_pool_t *p)
 {
     request_rec *r = c->r;
     const etg_internal_ask *outer = etg_internal_ask_of(r);

@@ -108,6 +108,7 @@ static int answer(etg_composite *c)
                  && !c->parts[i].line->part.is_optional ? &c->parts[i] : NULL;
     }
     if (failed == NULL && c->is_round_one) {
+        etg_composite_peek(c);
         failed = etg_composite_ask(c);
         status = failed == NULL ? answer_first(c) : DECLINED;
         if (status != DECLINED) {
