@@ -410,7 +410,8 @@ static int whoami_handler(request_rec *r)
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     main_server = s;
-    created = etg_workers_create(&workers, THREADS, 1024, pchild);
+    created = etg_internal_is_possible()
+        ? etg_workers_create(&workers, THREADS, 1024, pchild) : APR_ENOTIMPL;
     if (created == APR_SUCCESS) {
         created = etg_internal_create(&internal, s, pchild);
     }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Under prefork there are no internal requests, and it says so."""
+"""Where there are no threads, threads of ours ask for nothing, and it says
+so."""
 from harness.internal import LOCATIONS, is_supported, order
 
 MODULES = ["internal"]

@@ -10,7 +10,8 @@ import pytest
 from harness.backend import answer
 from harness.httpd import mpm
 
-pytestmark = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
+# Without threads parts are asked for one after another.
+together = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
 
 CONFIG = """
 <Location "/kept/">
@@ -119,6 +120,7 @@ def test_three_parts_are_one_object(httpd, backend, three, page):
     assert "ETag-Composite" not in got
 
 
+@together
 def test_parts_are_asked_for_at_once(httpd, backend, three, page):
     spans = {}
 
@@ -137,6 +139,7 @@ def test_parts_are_asked_for_at_once(httpd, backend, three, page):
     assert len(spans) == 3 and last_begin < first_end, spans
 
 
+@together
 def test_no_part_waits_for_another(httpd, backend, three, page):
     together = threading.Barrier(3)
 

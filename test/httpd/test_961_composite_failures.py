@@ -10,7 +10,8 @@ from harness.client import Connection
 from harness.httpd import mpm
 from harness.net import poll
 
-pytestmark = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
+# Without threads parts are asked for one after another.
+together = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
 
 CONFIG = """
 <Location "/part/">
@@ -155,6 +156,7 @@ def test_a_part_that_is_cut_fails(httpd, backend):
     httpd.log.claim("AH01110")
 
 
+@together
 def test_a_failure_does_not_wait_for_others(httpd, backend, held):
     parts(backend, a=standing(held), b=answer(500))
     problem(httpd.get("/needed"), 502, "b")
@@ -225,6 +227,7 @@ def said_left(httpd):
     return log.exists() and " left\n" in log.read_text()
 
 
+@together
 @pytest.mark.parametrize("fields", [{}, {"If-None-Match": '"x"'}])
 def test_a_client_that_leaves_is_not_waited_for(httpd, backend, held,
                                                 fields):

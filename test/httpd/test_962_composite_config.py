@@ -4,9 +4,6 @@ of each other, and a composite that our cache keeps."""
 import pytest
 
 from harness.backend import answer
-from harness.httpd import mpm
-
-pytestmark = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
 
 MODULES = ["etag_composite"]
 CONFIG = """

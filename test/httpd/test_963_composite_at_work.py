@@ -12,7 +12,8 @@ from harness.crowd import Crowd
 from harness.database import from_line, render
 from harness.httpd import mpm
 
-pytestmark = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
+# Without threads parts are asked for one after another.
+together = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
 
 PRODUCTS = 30
 PER = 10
@@ -129,6 +130,7 @@ def test_no_user_gets_anothers_composite(httpd, backend):
     assert len(tags) == 10
 
 
+@together
 def test_more_parts_than_threads_wait_their_turn(httpd, backend):
     together = threading.Barrier(2)
 
