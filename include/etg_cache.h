@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * etg_cache.h: what mod_etag_cache holds, for other modules: an optional
- * function (apr_optional.h), looked up in post_config or later. Without that
- * module it is not there.
+ * etg_cache.h: what mod_etag_cache holds, for other modules: optional
+ * functions (apr_optional.h), looked up in post_config or later. Without that
+ * module they are not there.
  */
 #ifndef ETG_CACHE_H_PUBLIC
 #define ETG_CACHE_H_PUBLIC
@@ -24,5 +24,11 @@
  */
 APR_DECLARE_OPTIONAL_FN(int, etg_cache_held_fresh,
                         (request_rec *r, const apr_table_t **fields));
+
+/*
+ * Do other clients wait for what mod_etag_cache has `r` fetched for? Then it
+ * goes on when r's own client has left. For r's own thread; never blocks.
+ */
+APR_DECLARE_OPTIONAL_FN(int, etg_cache_is_followed, (request_rec *r));
 
 #endif

@@ -145,6 +145,8 @@ typedef struct etg_cache_context {
     etg_store_key collapse_key;
     etg_collapse_ticket ticket;   /* number 0: none */
     etg_store_lease lease;        /* the same among hosts; token 0: none */
+    struct etg_cache_awaited *awaited; /* a part of a composite, which goes on
+                                   * while others follow it; else NULL */
     apr_status_t body_trouble;    /* why the store did not give a body */
     struct etg_cache_errand *errand; /* nobody waits for it; NULL: a client's
                                    * request */
@@ -232,6 +234,11 @@ int etg_cache_fetch(etg_cache_context *ctx, request_rec *r);
 int etg_cache_fetch_redirected(etg_cache_context *ctx, request_rec *r);
 /* Puts the client's own request fields back. */
 void etg_cache_restore_fields(etg_cache_context *ctx, request_rec *r);
+/* This request leads a collapsed fetch: a part of a composite is not cut while
+ * others follow it. */
+void etg_cache_say_followed(etg_cache_context *ctx);
+/* Do others follow what this request leads? See etg_cache.h. */
+int etg_cache_is_followed(request_rec *r);
 /* Ends the collapsed fetch, if this request leads one, on this host and among
  * hosts. */
 void etg_cache_release(etg_cache_context *ctx, etg_collapse_outcome outcome);

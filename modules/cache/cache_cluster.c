@@ -117,13 +117,15 @@ static apr_status_t ask(etg_cache_context *ctx, etg_store_lease_state *state)
                                       &ctx->lease, state);
 }
 
-/* What was waited for a leader on this host counts. */
+/* What was waited for a leader on this host counts, and a part of a composite
+ * has its own time. */
 static apr_interval_time_t patience(const etg_cache_context *ctx,
                                     apr_time_t since)
 {
     apr_interval_time_t spent = apr_time_now() - since;
 
-    return ctx->dir->collapse_wait - (spent > 0 ? spent : 0);
+    return etg_internal_time_left(
+        ctx->first, ctx->dir->collapse_wait - (spent > 0 ? spent : 0));
 }
 
 /* 0: the time is up. Sleeps are added up, so that a wall clock that is set

@@ -16,6 +16,13 @@
 #include "modules/cache/cache_data.h"
 #include "modules/glue/request_view.h"
 
+/* Whom a part's fetch has: read on another thread, and never changed. */
+typedef struct etg_cache_awaited {
+    etg_collapse *collapse;
+    etg_collapse_ticket ticket;
+} etg_cache_awaited;
+
+static int is_awaited(void *baton);
 static void end_response(const etg_cache_context *ctx, request_rec *r,
                          int status);
 static int fetch_again(etg_cache_context *ctx, request_rec *r);
@@ -33,6 +40,9 @@ int etg_cache_fetch(etg_cache_context *ctx, request_rec *r)
     ctx->requested_at = apr_time_now();
     if (ctx->plan == ETG_CACHE_FETCH) {
         swap_fields(ctx, r);
+        if (etg_cache_may_serve_on_error(ctx, HTTP_GATEWAY_TIME_OUT)) {
+            etg_internal_stand_in(r);
+        }
     }
     else {
         map_tags_back(ctx, r);
@@ -232,8 +242,41 @@ static void say_status(etg_cache_context *ctx, request_rec *r, int status)
     etg_cache_say_status(ctx, r->err_headers_out);
 }
 
+void etg_cache_say_followed(etg_cache_context *ctx)
+{
+    const etg_internal_ask *ask = etg_internal_ask_of(ctx->first);
+
+    if (ask == NULL || strcmp(ask->purpose, ETG_INTERNAL_PART) != 0
+        || ctx->ticket.number == 0) {
+        return;
+    }
+    ctx->awaited = apr_palloc(ctx->pool, sizeof(*ctx->awaited));
+    ctx->awaited->collapse = ctx->runtime->collapse;
+    ctx->awaited->ticket = ctx->ticket;
+    etg_internal_awaited_by(ctx->first, is_awaited, ctx->awaited);
+}
+
+static int is_awaited(void *baton)
+{
+    const etg_cache_awaited *awaited = baton;
+
+    return etg_collapse_followers(awaited->collapse, &awaited->ticket) > 0;
+}
+
+int etg_cache_is_followed(request_rec *r)
+{
+    const etg_cache_context *ctx = etg_cache_context_of(r);
+
+    return ctx != NULL && ctx->ticket.number != 0
+        && etg_collapse_followers(ctx->runtime->collapse, &ctx->ticket) > 0;
+}
+
 void etg_cache_release(etg_cache_context *ctx, etg_collapse_outcome outcome)
 {
+    if (ctx->awaited != NULL) {
+        etg_internal_awaited_by(ctx->first, NULL, NULL);
+        ctx->awaited = NULL;
+    }
     etg_cache_cluster_release(ctx, outcome);
     if (ctx->errand != NULL && ctx->ticket.number != 0
         && outcome != ETG_COLLAPSE_STORED) {

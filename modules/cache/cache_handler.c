@@ -27,6 +27,7 @@ static int handle_pass(etg_cache_context *ctx, request_rec *r,
                        const char *reason);
 static int handle_cacheable(etg_cache_context *ctx, request_rec *r);
 static etg_collapse_role join(etg_cache_context *ctx);
+static etg_collapse_role join_here(etg_cache_context *ctx);
 static int answer_from_store(etg_cache_context *ctx, request_rec *r);
 static const char *word_of(const etg_reuse *reuse);
 static int is_refreshed_behind(const etg_cache_context *ctx);
@@ -119,6 +120,8 @@ static int handle_pass(etg_cache_context *ctx, request_rec *r,
 
 static int handle_cacheable(etg_cache_context *ctx, request_rec *r)
 {
+    int late;
+
     for (int round = 0; round < ROUNDS_MAX; round++) {
         etg_collapse_role role;
         int rv;
@@ -161,20 +164,37 @@ static int handle_cacheable(etg_cache_context *ctx, request_rec *r)
         }
         /* LEAD looks up once more: the last leader may just have stored. */
     }
-    return plan_fetch(ctx, r);
+    late = etg_cache_be_late(ctx, r);
+    return late == DECLINED ? plan_fetch(ctx, r) : late;
 }
 
 /* Joins the fetch of the key on this host and, leading here, among hosts. */
 static etg_collapse_role join(etg_cache_context *ctx)
 {
     apr_time_t began = apr_time_now();
+    etg_collapse_role role = join_here(ctx);
+
+    if (role != ETG_COLLAPSE_LEAD) {
+        return role;
+    }
+    etg_cache_say_followed(ctx);
+    return etg_cache_cluster_join(ctx, began);
+}
+
+/* Who has less time than others is no leader when it is up: he could fetch
+ * nothing, neither for them. */
+static etg_collapse_role join_here(etg_cache_context *ctx)
+{
+    apr_interval_time_t patience = ctx->dir->collapse_wait;
+    apr_interval_time_t left = etg_internal_time_left(ctx->first, patience);
     etg_collapse_role role = etg_collapse_join(ctx->runtime->collapse,
                                                &ctx->collapse_key,
-                                               ctx->dir->collapse_wait,
+                                               left < patience ? 0 : patience,
                                                &ctx->ticket);
 
-    return role == ETG_COLLAPSE_LEAD
-        ? etg_cache_cluster_join(ctx, began) : role;
+    return role == ETG_COLLAPSE_ALONE && left < patience
+        ? etg_collapse_follow(ctx->runtime->collapse, &ctx->collapse_key,
+                              left) : role;
 }
 
 static int answer_from_store(etg_cache_context *ctx, request_rec *r)

@@ -50,8 +50,34 @@ apr_interval_time_t etg_cache_patience(const etg_cache_context *ctx)
 {
     const etg_cache_dir_conf *dir = ctx->dir;
 
-    return dir->patience < dir->collapse_wait ? dir->patience
-                                              : dir->collapse_wait;
+    return etg_internal_time_left(ctx->first,
+                                  dir->patience < dir->collapse_wait
+                                  ? dir->patience : dir->collapse_wait);
+}
+
+/* It leads nobody: its fetch would be cut. */
+int etg_cache_be_late(etg_cache_context *ctx, request_rec *r)
+{
+    int rv = DECLINED;
+
+    if (ctx->errand != NULL || etg_internal_time_left(r, 1) > 0) {
+        return DECLINED;
+    }
+    ctx->plan = ETG_CACHE_FETCH;
+    ctx->status.collapsed = 0;
+    if (ctx->body_trouble == APR_SUCCESS && !ctx->observe
+        && etg_cache_may_serve_on_error(ctx, HTTP_GATEWAY_TIME_OUT)) {
+        rv = serve_stale(ctx, r, "stale-if-error");
+    }
+    if (rv == DECLINED) {
+        ctx->done = 1;
+        ctx->status.detail = "late";
+        etg_cache_trace(ctx, "miss");
+        etg_cache_say_status(ctx, r->err_headers_out);
+        rv = HTTP_GATEWAY_TIME_OUT;
+    }
+    etg_cache_release(ctx, ETG_COLLAPSE_NOT_STORED);
+    return rv;
 }
 
 static int may_be_patient(const etg_cache_context *ctx)

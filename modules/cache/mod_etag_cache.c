@@ -7,6 +7,7 @@
  */
 #include "modules/cache/cache_background.h"
 
+#include "etg_cache.h"
 #include "modules/cache/cache_data.h"
 #include "modules/cache/cache_handler.h"
 #include "modules/cache/cache_held.h"
@@ -79,6 +80,7 @@ static void register_hooks(apr_pool_t *p)
     etg_cache_raw_expires_register();
     etg_cache_query_register();
     etg_cache_tags_register();
+    APR_REGISTER_OPTIONAL_FN(etg_cache_is_followed);
     etg_cache_held_register();
 }
 

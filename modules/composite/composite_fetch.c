@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * composite_fetch.c: parts in parallel, each on a thread of its own.
+ * composite_fetch.c: parts in parallel, each on a thread of its own, or
+ * without threads one after another.
  *
  * Model. The request's thread fills the gathering's pool and sends the asks;
  * from then on jobs only read there. Each job has its answer in a root pool
  * of its own, which it hands over under the lock, or destroys if nobody waits
  * for it any more. The job's own pool ends with the job, done or dropped, and
  * its cleanup lets go of the gathering.
+ *
+ * Whoever gives up cancels what still runs. That goes on only for others who
+ * wait for it in our cache, and its thread with it.
  */
 #include "modules/composite/composite_fetch.h"
 
@@ -22,6 +26,9 @@
 #define KEPT_BYTES (1024 * 1024)
 /* How often it is asked whether anybody waits. */
 #define LOOK_EVERY apr_time_from_msec(50)
+/* A stale copy that stands in for a backend that is late is on its way that
+ * long before the part's limit, or a tenth of it. */
+#define STAND_IN_TIME apr_time_from_msec(100)
 
 typedef struct slot {
     etg_composite_gathering *gathering;
@@ -32,6 +39,7 @@ typedef struct slot {
                                    * taking; the rest once it is there */
     apr_pool_t *pool;             /* of the answer, NULL: there is none */
     int is_judged;                /* the waiting thread's */
+    int is_in_turn;               /* asked for by the waiting thread */
 } slot;
 
 struct etg_composite_gathering {
@@ -39,7 +47,8 @@ struct etg_composite_gathering {
     pthread_mutex_t lock;         /* guards all below */
     pthread_cond_t change;
     unsigned holders;             /* the request, and jobs */
-    int is_given_up;              /* also read without the lock */
+    int is_given_up;              /* owner of the asks; atomic */
+    etg_internal *internal;       /* NULL: nothing was sent */
     apr_int64_t room;             /* atomic: bytes that bodies may still have */
     unsigned count;
     slot *slots;
@@ -58,9 +67,15 @@ typedef struct reception {
 static apr_status_t make_pool(apr_pool_t **pool, apr_allocator_t *memory,
                               const char *tag);
 static apr_status_t give_up(void *data);
+static void cancel(etg_composite_gathering *g);
 static void let_go(etg_composite_gathering *g);
 static void run(void *baton, apr_pool_t *pool);
 static apr_status_t end_job(void *data);
+static void drop_pending(slot *s);
+static int ask_in_turn(etg_composite_gathering *g,
+                       etg_composite_is_fatal *is_fatal,
+                       etg_composite_is_gone *is_gone, void *baton);
+static void set_until(slot *s);
 static etg_composite_outcome ask(slot *s, reception *body, apr_pool_t *p,
                                  etg_internal_answer *answer);
 static apr_status_t take(void *baton, const char *data, apr_size_t length);
@@ -158,6 +173,14 @@ void etg_composite_gathering_send(etg_composite_gathering *gathering,
     s->ask = *asked;
     s->until = until;
     s->internal = internal;
+    gathering->internal = internal;
+    s->is_in_turn = workers == NULL;
+    if (s->is_in_turn) {
+        set_outcome(s, ETG_COMPOSITE_PENDING);
+        return;
+    }
+    s->ask.owner = &gathering->is_given_up;
+    set_until(s);
     if (make_pool(&pool, gathering->memory, "etag-composite-job")
         != APR_SUCCESS) {
         s->result.outcome = ETG_COMPOSITE_DROPPED;
@@ -177,10 +200,12 @@ int etg_composite_gathering_wait(etg_composite_gathering *gathering,
                                  etg_composite_is_gone *is_gone, void *baton)
 {
     etg_composite_gathering *g = gathering;
-    int ended;
+    int has_left_some = 0;
+    int ended = ask_in_turn(g, is_fatal, is_gone, baton);
 
     pthread_mutex_lock(&g->lock);
-    while (!has_ended(g, is_fatal, baton, &ended)) {
+    while (ended == ETG_COMPOSITE_ALL_ENDED
+           && !has_ended(g, is_fatal, baton, &ended)) {
         pthread_mutex_unlock(&g->lock);
         if (is_gone(baton)) {
             ended = ETG_COMPOSITE_GONE;
@@ -192,10 +217,52 @@ int etg_composite_gathering_wait(etg_composite_gathering *gathering,
     for (unsigned i = 0; i < g->count; i++) {
         if (g->slots[i].result.outcome == ETG_COMPOSITE_PENDING) {
             set_outcome(&g->slots[i], ETG_COMPOSITE_LATE);
+            has_left_some = 1;
         }
     }
     pthread_mutex_unlock(&g->lock);
+    if (has_left_some) {
+        cancel(g);
+    }
     return ended;
+}
+
+/* Returns what the waiting does; all have ended where there are none to be
+ * asked for in turn. */
+static int ask_in_turn(etg_composite_gathering *g,
+                       etg_composite_is_fatal *is_fatal,
+                       etg_composite_is_gone *is_gone, void *baton)
+{
+    int ended = ETG_COMPOSITE_ALL_ENDED;
+
+    for (unsigned i = 0; i < g->count && ended == ETG_COMPOSITE_ALL_ENDED;
+         i++) {
+        slot *s = &g->slots[i];
+
+        if (!s->is_in_turn) {
+            continue;
+        }
+        if (is_gone(baton)) {
+            return ETG_COMPOSITE_GONE;
+        }
+        set_until(s);
+        run(s, NULL);
+        drop_pending(s);
+        pthread_mutex_lock(&g->lock);
+        ended = judge(g, is_fatal, baton);
+        pthread_mutex_unlock(&g->lock);
+    }
+    return ended;
+}
+
+/* From now on it has the time that it may take. */
+static void set_until(slot *s)
+{
+    apr_time_t own = etg_steady_now() + s->ask.limit;
+
+    if (s->ask.limit > 0 && own < s->until) {
+        s->until = own;
+    }
 }
 
 /* Under the lock: waits until all or a fatal one have ended, but not for
@@ -273,10 +340,22 @@ static int judge(etg_composite_gathering *g, etg_composite_is_fatal *is_fatal,
 static apr_status_t give_up(void *data)
 {
     etg_composite_gathering *g = data;
+    int has_jobs;
 
-    __atomic_store_n(&g->is_given_up, 1, __ATOMIC_RELEASE);
+    pthread_mutex_lock(&g->lock);
+    has_jobs = g->holders > 1;
+    pthread_mutex_unlock(&g->lock);
+    if (has_jobs) {
+        cancel(g);
+    }
     let_go(g);
     return APR_SUCCESS;
+}
+
+/* Not under our lock. What is late only is cut at its own limit. */
+static void cancel(etg_composite_gathering *g)
+{
+    etg_internal_cancel(g->internal, &g->is_given_up);
 }
 
 static void let_go(etg_composite_gathering *g)
@@ -299,7 +378,7 @@ static void let_go(etg_composite_gathering *g)
     apr_pool_destroy(g->pool);
 }
 
-/* On one of the workers' threads. */
+/* On one of the workers' threads, or the waiting one. */
 static void run(void *baton, apr_pool_t *pool)
 {
     slot *s = baton;
@@ -331,23 +410,34 @@ static apr_status_t end_job(void *data)
     slot *s = data;
     etg_composite_gathering *g = s->gathering;
 
+    drop_pending(s);
+    let_go(g);
+    return APR_SUCCESS;
+}
+
+static void drop_pending(slot *s)
+{
+    etg_composite_gathering *g = s->gathering;
+
     pthread_mutex_lock(&g->lock);
     if (s->result.outcome == ETG_COMPOSITE_PENDING) {
         set_outcome(s, ETG_COMPOSITE_DROPPED);
         pthread_cond_signal(&g->change);
     }
     pthread_mutex_unlock(&g->lock);
-    let_go(g);
-    return APR_SUCCESS;
 }
 
 static etg_composite_outcome ask(slot *s, reception *body, apr_pool_t *p,
                                  etg_internal_answer *answer)
 {
     etg_internal_ask asked = s->ask;
+    apr_interval_time_t margin;
     apr_status_t rv;
 
     asked.limit = s->until - etg_steady_now();
+    margin = asked.limit / 10;
+    asked.backend_limit = asked.limit
+        - (margin < STAND_IN_TIME ? margin : STAND_IN_TIME);
     asked.take = take;
     asked.take_baton = body;
     if (asked.limit <= 0) {
@@ -357,7 +447,10 @@ static etg_composite_outcome ask(slot *s, reception *body, apr_pool_t *p,
     if (body->is_too_long) {
         return ETG_COMPOSITE_TOO_LONG;
     }
-    if (APR_STATUS_IS_TIMEUP(rv)) {
+    if (APR_STATUS_IS_TIMEUP(rv)
+        || (rv == APR_SUCCESS && answer->is_backend_cut
+            && (!answer->is_whole
+                || ap_is_HTTP_SERVER_ERROR(answer->status)))) {
         return ETG_COMPOSITE_LATE;
     }
     return rv == APR_SUCCESS && answer->is_whole ? ETG_COMPOSITE_ANSWERED

@@ -5,7 +5,8 @@
  *
  * A gathering belongs to its request and to its jobs: whoever lets go last
  * frees it, so that a job whose request has gone on still has all it uses.
- * What comes too late is dropped.
+ * What comes too late is dropped. Without threads (prefork) they are asked for
+ * one after another, by whoever waits.
  */
 #ifndef ETG_COMPOSITE_FETCH_H
 #define ETG_COMPOSITE_FETCH_H
@@ -52,8 +53,10 @@ apr_status_t etg_composite_gathering_make(etg_composite_gathering **gathering,
  * thread only, and only before the first ask is sent. */
 apr_pool_t *etg_composite_gathering_pool(etg_composite_gathering *gathering);
 
-/* Sends the ask (copied; take and limit are ours) for a place, which was not
- * asked for before; `until`: by the steady clock. */
+/* Sends the ask (copied; take, owner and backend_limit are ours) for a place,
+ * which was not asked for before. `until`: by the steady clock; ask->limit: how
+ * long it may take in any case, 0: as long as that. Workers NULL: it is asked
+ * for in the waiting, and its limit counts from then. */
 void etg_composite_gathering_send(etg_composite_gathering *gathering,
                                   unsigned place, const etg_internal_ask *ask,
                                   apr_time_t until, etg_internal *internal,

@@ -328,5 +328,9 @@ static apr_status_t collect_data(ap_filter_t *f, etg_internal_run *run,
     if (run->internal->count_out != NULL) {
         run->internal->count_out(f->c, (apr_off_t)length);
     }
-    return etg_internal_answer_read(run, data, length);
+    rv = etg_internal_answer_read(run, data, length);
+    if (run->is_head_over) {
+        __atomic_store_n(&run->is_answered, 1, __ATOMIC_RELAXED);
+    }
+    return rv;
 }

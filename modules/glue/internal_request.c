@@ -54,9 +54,6 @@ apr_status_t etg_internal_create(etg_internal **internal, server_rec *s,
     etg_internal *made;
     apr_status_t rv;
 
-    if (!etg_internal_is_possible()) {
-        return APR_ENOTIMPL;
-    }
     made = calloc(1, sizeof(*made));
     if (made == NULL) {
         return APR_ENOMEM;
@@ -128,6 +125,7 @@ apr_status_t etg_internal_request(etg_internal *internal,
         return run.cut;
     }
     *answer = run.answer;
+    answer->is_backend_cut = run.is_backend_cut;
     return APR_SUCCESS;
 }
 

@@ -6,7 +6,8 @@
  * Model. A request runs to its end on the calling thread, on a secondary
  * conn_rec of its own whose master is a dummy connection that lives as long
  * as the child; nothing of it touches a socket but the backend's. Callers run
- * on threads of their own (lib/workers.h), never on httpd's workers.
+ * on threads of their own (lib/workers.h), never on httpd's workers, but where
+ * there are no threads.
  *
  * Identity. It comes from the address of the client that caused it, or from
  * 192.0.2.1 (RFC 5737) if nobody did or that address is this machine's:
@@ -17,13 +18,20 @@
  * backend's response or hands on a byte of its own; a backend that is being
  * connected to, or asked by FastCGI or another protocol without mod_proxy's
  * create_req hook, holds it up to connectiontimeout and ProxyTimeout; what
- * waits in a module (a follower in our own cache) is that module's business.
+ * waits in a module is that module's business (etg_internal_time_left).
+ *
+ * Others. Of an ask with an owner nobody waits on its thread: he may leave
+ * first (etg_internal_cancel). Where a module says that others wait for what it
+ * fetches (etg_internal_awaited_by), neither he nor the limit cuts it, but for
+ * 30 seconds more at most: a follower has long lost patience by then.
  *
  * Known limits: SSLRequireSSL and Require ssl look at mod_ssl's connection,
  * which there is none of, so they refuse it.
  *
- * Needs a threaded MPM: prefork's mod_proxy shares one connection per worker
- * without a lock.
+ * Without threads (prefork) mod_proxy keeps one connection per worker without
+ * a lock. So there a request is asked on the one thread that the process
+ * answers its client on, and on no other; and not while that client's request
+ * holds a backend's connection: a handler that asks is none of mod_proxy's.
  */
 #ifndef ETG_GLUE_INTERNAL_REQUEST_H
 #define ETG_GLUE_INTERNAL_REQUEST_H
@@ -62,6 +70,11 @@ typedef struct etg_internal_ask {
     unsigned depth;               /* 0: a client's request caused it; the
                                    * causing internal request's depth + 1 */
     apr_interval_time_t limit;    /* from the call to the last byte */
+    apr_interval_time_t backend_limit; /* to the first byte of a response, if
+                                   * a module has one that stands in for it
+                                   * (etg_internal_stand_in); 0: the limit */
+    int *owner;                   /* 0 until etg_internal_cancel; outlives the
+                                   * call; NULL: the caller waits */
     etg_internal_take *take;      /* NULL: the body is dropped */
     void *take_baton;
     void *baton;                  /* the caller's own: see
@@ -73,24 +86,28 @@ typedef struct etg_internal_answer {
     apr_table_t *fields;          /* as a client would have got them */
     apr_uint64_t body_bytes;
     int is_whole;                 /* came to its end */
+    int is_backend_cut;           /* a backend was, at its limit: this is what
+                                   * stands in for it, or an error */
 } etg_internal_answer;
 
 /* register_hooks: marks for logs, the scheme, the way to a backend's socket.
  * Works without mod_proxy and mod_ssl. */
 void etg_internal_register(apr_pool_t *p);
 
-/* Has the MPM threads? From post_config on. */
+/* Has the MPM threads, so that threads of ours may ask? From post_config on.
+ */
 int etg_internal_is_possible(void);
 
-/* child_init: APR_ENOTIMPL if it has none. A cleanup on pchild is
+/* child_init, with threads and without. A cleanup on pchild is
  * etg_internal_stop; it runs before that of workers that were created before
  * this: create them first, or they wait for requests that nobody cuts. */
 apr_status_t etg_internal_create(etg_internal **internal, server_rec *s,
                                  apr_pool_t *pchild);
 
 /* Asks, and waits for the answer, which is in `p`. APR_SUCCESS: answered, with
- * whatever status. APR_TIMEUP: cut at its limit; APR_EOF: stopping; APR_EINVAL:
- * no request (a target or field with a control byte; too deep). */
+ * whatever status. APR_TIMEUP: cut at its limit; APR_ECONNABORTED: cancelled;
+ * APR_EOF: stopping; APR_EINVAL: no request (a target or field with a control
+ * byte; too deep). */
 apr_status_t etg_internal_request(etg_internal *internal,
                                   const etg_internal_ask *ask, apr_pool_t *p,
                                   etg_internal_answer *answer);
@@ -112,6 +129,33 @@ apr_status_t etg_internal_look(etg_internal *internal,
 /* The ask behind a request_rec (those that internal redirects and subrequests
  * make of it as well), or NULL: a client's. */
 const etg_internal_ask *etg_internal_ask_of(const request_rec *r);
+
+/* Its owner has left: sets *owner, and cuts all that run for him but those
+ * that others wait for. None begins any more. Never blocks. */
+void etg_internal_cancel(etg_internal *internal, int *owner);
+
+/* What modules say that take part in a request; for a client's, nothing is
+ * done. All of them work on requests of other modules of ours as well. */
+
+/* Does anybody but the asker wait for this request? Called under a lock, on
+ * another thread: must not block. */
+typedef int etg_internal_is_awaited(void *baton);
+
+/* Whom to ask whether others wait; NULL takes it back, after which it is not
+ * called any more. */
+void etg_internal_awaited_by(const request_rec *r,
+                             etg_internal_is_awaited *is_awaited, void *baton);
+
+/* The module has a response for the case that the backend fails. */
+void etg_internal_stand_in(const request_rec *r);
+
+/* How long a module may wait for something other than the backend, and still
+ * answer: `otherwise` or less. 0: it is too late. A client's: `otherwise`. */
+apr_interval_time_t etg_internal_time_left(const request_rec *r,
+                                           apr_interval_time_t otherwise);
+
+/* Does nobody want its answer any more? */
+int etg_internal_is_cut(const request_rec *r);
 
 /* Cuts all that run and refuses others. Never blocks. */
 void etg_internal_stop(etg_internal *internal);

@@ -44,8 +44,16 @@ typedef struct etg_internal_run {
     struct etg_internal_run *next;
     struct etg_internal_run **link;
     apr_time_t deadline;          /* of the monotonic clock */
+    apr_time_t backend_deadline;  /* likewise, at the latest the deadline */
     int fd;                       /* a backend's that is being read; or -1 */
     apr_status_t cut;             /* why; also read without the lock */
+    apr_status_t due;             /* why it is cut when nobody waits for it; */
+    apr_time_t due_until;         /* or then */
+    etg_internal_is_awaited *is_awaited;
+    void *awaited_baton;
+    int has_stand_in;
+    int is_backend_cut;           /* also read without the lock */
+    int is_answered;              /* a head was handed on; atomic */
 
     /* answer */
     char *line;

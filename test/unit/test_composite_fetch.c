@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_composite_fetch.c: several asks at once: what is there, what is late,
  * who lets go last. The internal request is ours: targets are "/stand", which
- * waits until the gate is open, "/fail", and the count of bytes to send. */
+ * waits until the gate is open, "/hang", which waits until it is cancelled,
+ * "/fail", and the count of bytes to send. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static struct {
     int begun;
     int ended;
     int refused;                  /* bytes that nobody took */
+    int cancelled;
 } board = { .lock = PTHREAD_MUTEX_INITIALIZER,
             .change = PTHREAD_COND_INITIALIZER };
 
@@ -67,6 +69,23 @@ static apr_status_t send_bytes(const etg_internal_ask *ask, int length)
 }
 
 /* In place of glue's. */
+void etg_internal_cancel(etg_internal *internal, int *owner)
+{
+    (void)internal;
+    __atomic_store_n(owner, 1, __ATOMIC_RELEASE);
+    count(&board.cancelled);
+}
+
+static void wait_for_cancel(const int *owner)
+{
+    pthread_mutex_lock(&board.lock);
+    while (!__atomic_load_n(owner, __ATOMIC_ACQUIRE)) {
+        pthread_cond_wait(&board.change, &board.lock);
+    }
+    pthread_mutex_unlock(&board.lock);
+}
+
+/* Likewise. */
 apr_status_t etg_internal_request(etg_internal *internal,
                                   const etg_internal_ask *ask, apr_pool_t *p,
                                   etg_internal_answer *answer)
@@ -77,6 +96,11 @@ apr_status_t etg_internal_request(etg_internal *internal,
     count(&board.begun);
     if (strcmp(ask->target, "/stand") == 0) {
         wait_for(&board.is_open, 1);
+    }
+    if (strcmp(ask->target, "/hang") == 0) {
+        wait_for_cancel(ask->owner);
+        count(&board.ended);
+        return APR_ECONNABORTED;
     }
     rv = send_bytes(ask, strcmp(ask->target, "/stand") == 0
                          ? 10 : atoi(ask->target + 1));
@@ -96,6 +120,7 @@ static void set_up(void)
     apr_pool_create(&pool, NULL);
     ck_assert_int_eq(etg_composite_memory_make(&memory), APR_SUCCESS);
     board.is_open = board.begun = board.ended = board.refused = 0;
+    board.cancelled = 0;
     ck_assert_int_eq(etg_workers_create(&workers, 8, 64, pool), APR_SUCCESS);
 }
 
@@ -204,6 +229,51 @@ START_TEST(a_late_one_is_given_up_alone)
                      ETG_COMPOSITE_ALL_ENDED);
     ck_assert_int_eq(outcome(gathering, 0), ETG_COMPOSITE_LATE);
     ck_assert_int_eq(outcome(gathering, 1), ETG_COMPOSITE_ANSWERED);
+}
+END_TEST
+
+START_TEST(whatever_is_given_up_is_cancelled)
+{
+    etg_composite_gathering *gathering = make(pool, 100000);
+
+    send_for(gathering, 0, "/hang", LONG_TIME);
+    send_for(gathering, 1, "/hang", LONG_TIME);
+    send_for(gathering, 2, "/fail", LONG_TIME);
+    ck_assert_int_eq(etg_composite_gathering_wait(gathering, fails, stays,
+                                                  NULL), 2);
+    wait_for(&board.ended, board.begun);
+    gathering = make(pool, 100000);
+    send_for(gathering, 0, "/hang", LONG_TIME);
+    etg_composite_gathering_wait(gathering, never, left, NULL);
+    wait_for(&board.ended, board.begun);
+}
+END_TEST
+
+START_TEST(what_has_ended_is_not_cancelled)
+{
+    apr_pool_t *request;
+    etg_composite_gathering *gathering;
+
+    apr_pool_create(&request, pool);
+    gathering = make(request, 100000);
+    send_for(gathering, 0, "/10", LONG_TIME);
+    etg_composite_gathering_wait(gathering, fails, stays, NULL);
+    ck_assert_int_eq(board.cancelled, 0);
+    apr_pool_destroy(request);
+}
+END_TEST
+
+START_TEST(what_runs_is_cancelled_when_the_request_ends)
+{
+    apr_pool_t *request;
+    etg_composite_gathering *gathering;
+
+    apr_pool_create(&request, pool);
+    gathering = make(request, 100000);
+    send_for(gathering, 0, "/hang", LONG_TIME);
+    wait_for(&board.begun, 1);
+    apr_pool_destroy(request);
+    wait_for(&board.ended, 1);
 }
 END_TEST
 
@@ -342,6 +412,9 @@ int main(void)
     tcase_add_test(tests, all_answers_are_there_with_their_bodies);
     tcase_add_test(tests, a_fatal_one_ends_the_waiting);
     tcase_add_test(tests, a_late_one_is_given_up_alone);
+    tcase_add_test(tests, whatever_is_given_up_is_cancelled);
+    tcase_add_test(tests, what_has_ended_is_not_cancelled);
+    tcase_add_test(tests, what_runs_is_cancelled_when_the_request_ends);
     tcase_add_test(tests, what_comes_when_nobody_waits_is_dropped);
     tcase_add_test(tests, nobody_takes_bytes_that_nobody_waits_for);
     tcase_add_test(tests, bodies_together_have_a_limit);
