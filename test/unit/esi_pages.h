@@ -55,6 +55,9 @@ static inline apr_status_t take(void *baton, const etg_esi_event *event)
                                        event->alt != NULL ? event->alt : "",
                                        event->is_continue ? "!}" : "}", NULL);
 
+        ck_assert_uint_gt(event->text.length, strlen("<esi:include>"));
+        ck_assert_int_eq(memcmp(event->text.data, "<esi:include", 12), 0);
+        ck_assert_int_eq(event->text.data[event->text.length - 1], '>');
         put(out, text, strlen(text));
     }
     return APR_SUCCESS;
