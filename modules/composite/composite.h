@@ -40,8 +40,9 @@ APLOG_USE_MODULE(etag_composite);
 /* What all servers of the process share; made in check_config (pconf). */
 typedef struct etg_composite_runtime {
     int is_used;                  /* does any part stand anywhere? */
-    etg_workers *workers;         /* child, or NULL */
-    etg_internal *internal;       /* likewise */
+    etg_workers *workers;         /* child; NULL: none, parts are asked for
+                                   * one after another */
+    etg_internal *internal;       /* child; NULL: no parts can be asked for */
     apr_allocator_t *memory;      /* of gatherings */
     etg_bytes secret;             /* for tags of private composites */
 } etg_composite_runtime;
@@ -74,6 +75,7 @@ typedef struct etg_composite {
     int is_private;
     int is_incomplete;            /* an optional part has failed */
     int is_round_one;
+    int has_left;                 /* nobody waits for it any more */
     apr_time_t until;             /* steady clock */
     apr_table_t *forwarded;       /* the client's fields that parts get */
     apr_uint64_t body_bytes;      /* that came from parts */

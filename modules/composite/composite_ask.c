@@ -8,6 +8,7 @@
 
 #include <apr_portable.h>
 
+#include "etg_cache.h"
 #include "lib/freshness_params.h"
 #include "lib/steady_clock.h"
 
@@ -27,6 +28,8 @@ static apr_table_t *fields_of(etg_composite *c, apr_pool_t *p);
 static int is_fatal(void *baton, unsigned place,
                     const etg_composite_result *result);
 static int is_gone(void *baton);
+static int client_is_gone(conn_rec *connection);
+static int is_followed(request_rec *r);
 
 void etg_composite_prepare(etg_composite *c)
 {
@@ -176,6 +179,7 @@ const etg_composite_had *etg_composite_ask(etg_composite *c)
     send_all(c, gathering);
     fatal = etg_composite_gathering_wait(gathering, is_fatal, is_gone, c);
     if (fatal == ETG_COMPOSITE_GONE) {
+        c->has_left = 1;
         c->r->connection->aborted = 1;
         return NULL;
     }
@@ -214,7 +218,6 @@ static int wants_any(const etg_composite *c)
 static void send_all(etg_composite *c, etg_composite_gathering *gathering)
 {
     apr_pool_t *p = etg_composite_gathering_pool(gathering);
-    apr_time_t now = etg_steady_now();
     const char **targets = apr_palloc(p, c->count * sizeof(*targets));
     etg_internal_ask ask;
 
@@ -225,14 +228,13 @@ static void send_all(etg_composite *c, etg_composite_gathering *gathering)
     }
     for (unsigned i = 0; i < c->count; i++) {
         const etg_composite_had *part = &c->parts[i];
-        apr_interval_time_t own = part->line->part.timeout;
 
         if (is_wanted(c, part)) {
             ask.target = targets[i];
-            etg_composite_gathering_send(
-                gathering, i, &ask,
-                own > 0 && now + own < c->until ? now + own : c->until,
-                c->runtime->internal, c->runtime->workers);
+            ask.limit = part->line->part.timeout;
+            etg_composite_gathering_send(gathering, i, &ask, c->until,
+                                         c->runtime->internal,
+                                         c->runtime->workers);
         }
     }
 }
@@ -286,12 +288,18 @@ static int is_fatal(void *baton, unsigned place,
     return !is_fit && !c->parts[place].line->part.is_optional;
 }
 
-/* A client that has closed its side, or the stream of HTTP/2 that is reset.
- * mod_http2's own connections, and internal ones, have no socket to ask. */
 static int is_gone(void *baton)
 {
     const etg_composite *c = baton;
-    conn_rec *connection = c->r->connection;
+
+    return etg_internal_is_cut(c->r)
+        || (client_is_gone(c->r->connection) && !is_followed(c->r));
+}
+
+/* A client that has closed its side, or the stream of HTTP/2 that is reset.
+ * mod_http2's own connections, and internal ones, have no socket to ask. */
+static int client_is_gone(conn_rec *connection)
+{
     apr_socket_t *socket = connection->master == NULL
         ? ap_get_conn_socket(connection) : NULL;
     struct pollfd one = { .fd = -1, .events = POLLRDHUP };
@@ -302,4 +310,13 @@ static int is_gone(void *baton)
     }
     return poll(&one, 1, 0) > 0
         && (one.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+/* By others in our cache, which goes on for them without the client. */
+static int is_followed(request_rec *r)
+{
+    APR_OPTIONAL_FN_TYPE(etg_cache_is_followed) *ask =
+        APR_RETRIEVE_OPTIONAL_FN(etg_cache_is_followed);
+
+    return ask != NULL && ask(r);
 }

@@ -63,14 +63,15 @@ static int refuse(request_rec *r, const etg_composite_runtime *runtime,
         return etg_composite_answer_problem(
             r, HTTP_LOOP_DETECTED, "a composite is no part of another", NULL);
     }
-    if (runtime->workers == NULL) {
+    if (runtime->internal == NULL) {
         return etg_composite_answer_problem(
-            r, HTTP_SERVICE_UNAVAILABLE, "no thread can ask for parts", NULL);
+            r, HTTP_SERVICE_UNAVAILABLE, "parts cannot be asked for", NULL);
     }
     return DECLINED;
 }
 
-/* Then it runs on one of our threads, and would wait for others of them. */
+/* Then it runs on one of our threads, and would wait for others of them; or
+ * on the only one, with a part under way. */
 static int is_part_of_another(const request_rec *r)
 {
     const etg_internal_ask *ask = etg_internal_ask_of(r);
@@ -122,7 +123,7 @@ static int answer(etg_composite *c)
     if (failed != NULL) {
         return fail(c, failed);
     }
-    if (c->r->connection->aborted) {
+    if (c->has_left) {
         return leave(c);
     }
     c->tag = etg_composite_tag_of(c);
@@ -133,7 +134,7 @@ static int answer(etg_composite *c)
 /* By what the parts' fields say. */
 static int answer_first(etg_composite *c)
 {
-    if (c->r->connection->aborted) {
+    if (c->has_left) {
         return leave(c);
     }
     c->tag = etg_composite_tag_of(c);

@@ -64,9 +64,9 @@ int etg_composite_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         return OK;
     }
     if (!etg_internal_is_possible()) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main,
-                     ETGLOGNO(0501) "composites need an MPM with threads: "
-                     "they are answered 503");
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, main,
+                     ETGLOGNO(0501) "without threads in the MPM, parts of "
+                     "composites are asked for one after another");
     }
     if (secret_get(conf->runtime, conf->secret, main->process->pool)
         != APR_SUCCESS) {
@@ -110,7 +110,7 @@ void etg_composite_child_init(apr_pool_t *pchild, server_rec *main)
     etg_background_limits limits;
     apr_status_t rv;
 
-    if (!runtime->is_used || !etg_internal_is_possible()
+    if (!runtime->is_used
         || etg_background_limits_parse(&limits, etg_bytes_of(conf->threads))
            != NULL) {
         return;
@@ -118,7 +118,7 @@ void etg_composite_child_init(apr_pool_t *pchild, server_rec *main)
     /* In this order: internal requests are cut before threads are waited
      * for. */
     rv = etg_composite_memory_make(&runtime->memory);
-    if (rv == APR_SUCCESS) {
+    if (rv == APR_SUCCESS && etg_internal_is_possible()) {
         rv = etg_workers_create(&runtime->workers, limits.threads,
                                 limits.queue, pchild);
     }
@@ -126,7 +126,7 @@ void etg_composite_child_init(apr_pool_t *pchild, server_rec *main)
         rv = etg_internal_create(&runtime->internal, main, pchild);
     }
     if (rv != APR_SUCCESS) {
-        runtime->workers = NULL;
+        runtime->internal = NULL;
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, main,
                      ETGLOGNO(0503) "this child answers no composites");
     }
