@@ -143,13 +143,17 @@ void etg_collapse_finish(etg_collapse *collapse, etg_collapse_ticket *ticket,
 unsigned etg_collapse_followers(etg_collapse *collapse,
                                 const etg_collapse_ticket *ticket)
 {
+    const etg_collapse_slot *slot;
     apr_uint64_t followers;
 
     if (!is_valid(collapse, ticket)) {
         return 0;
     }
-    followers = __atomic_load_n(&collapse->slots[ticket->slot].followers,
-                                __ATOMIC_SEQ_CST);
+    slot = &collapse->slots[ticket->slot];
+    if (etg_collapse_ended(slot, ticket->number) != ETG_COLLAPSE_OPEN) {
+        return 0;                    /* who took it over is still counted */
+    }
+    followers = __atomic_load_n(&slot->followers, __ATOMIC_SEQ_CST);
     return followers >> 20 == ticket->number ? followers & 0xfffff : 0;
 }
 

@@ -183,6 +183,7 @@ START_TEST(test_the_finish_of_a_fetch_that_was_taken_over_does_nothing)
 
     members[0] = crew_join(c, &taker);
     crew_await((fresh = crew_ticket(c)).number != 0);
+    ck_assert_uint_eq(etg_collapse_followers(c->table, &old), 0);
     members[1] = crew_join(c, &waiter);
     crew_await(etg_collapse_followers(c->table, &fresh) == 10);
     finish(old, ETG_COLLAPSE_NOT_SHAREABLE);
