@@ -42,7 +42,7 @@ APLOG_USE_MODULE(etag_freshness);
 typedef struct etg_freshness_runtime {
     int is_used;                  /* does any line stand anywhere? */
     etg_lookups *lookups;         /* child, or NULL */
-    struct etg_freshness_memory *memory;  /* of last responses, or NULL */
+    struct etg_shared_memory *memory;  /* of last responses, or NULL */
     etg_bytes secret;             /* for tags of private requests */
     apr_uint32_t unlabelled;      /* responses that should have got a tag, */
     apr_uint32_t unlabelled_said_at;      /* since the log said so; in this

@@ -2,59 +2,32 @@
 /*
  * freshness_memory.c: the last 200 of each URL, in shared memory.
  *
- * Records of lib/seen_response in a cache of httpd's shmcb provider, which all
- * children share and which drops the oldest when it is full. A graceful
- * restart begins with a new one. What it cannot give is not remembered, so
- * nothing here ever fails a request, and none waits: the mutex is held for
- * microseconds, and who does not get it soon goes without.
- *
- * A child that is killed while it changes the cache may leave it half
- * changed, and shmcb does not check what it finds. So a mark in shared memory
- * says that somebody is at work; whoever gets the mutex and finds it set
- * knows that he died, and from then on nobody uses the cache.
+ * Records of lib/seen_response in modules/glue/shared_memory, which all
+ * children share. What it cannot give is not remembered, so nothing here ever
+ * fails a request.
  */
 #include "modules/freshness/freshness.h"
 
-#include <ap_provider.h>
-#include <ap_socache.h>
-#include <apr_shm.h>
 #include <apr_strings.h>
-#include <util_mutex.h>
 
 #include "lib/field_list.h"
 #include "lib/http_date.h"
 #include "modules/glue/request_view.h"
+#include "modules/glue/shared_memory.h"
 
-#define MUTEX_TYPE "etag-freshness"
-#define TRIES 40
-#define TRIES_AT_ONCE 4
-#define PAUSE 50                /* µs */
+static void say_lost(server_rec *s);
 
-/* The usual record and its key; shmcb makes its index by them. */
-static const struct ap_socache_hints hints = { ETG_SEEN_KEY_BYTES, 300,
-                                         apr_time_from_sec(3600) };
-
-typedef enum memory_state {
-    MEMORY_IDLE,
-    MEMORY_BUSY,
-    MEMORY_LOST
-} memory_state;
-
-typedef struct etg_freshness_memory {
-    const ap_socache_provider_t *provider;
-    ap_socache_instance_t *instance;
-    apr_global_mutex_t *mutex;
-    memory_state *state;        /* shared, under the mutex */
-    server_rec *server;
-} etg_freshness_memory;
+static const etg_shared_memory_kind kind = {
+    .name = "etag-freshness",
+    .hints = { ETG_SEEN_KEY_BYTES, 300, apr_time_from_sec(3600) },
+    .record_max = ETG_SEEN_MAX,
+    .say_lost = say_lost,
+};
 
 static int is_wanted(apr_pool_t *pconf);
-static int cache_open(etg_freshness_memory *memory, apr_int64_t size,
-                      apr_pool_t *pconf);
-static int lock(etg_freshness_memory *memory);
-static apr_status_t get(etg_freshness_memory *memory, const etg_seen_key *key,
+static apr_status_t get(etg_shared_memory *memory, const etg_seen_key *key,
                         apr_pool_t *p, etg_bytes *record);
-static apr_status_t put(etg_freshness_memory *memory, const etg_seen_key *key,
+static apr_status_t put(etg_shared_memory *memory, const etg_seen_key *key,
                         apr_time_t expires_at, etg_bytes record,
                         apr_pool_t *p);
 static etg_bytes url_of(etg_freshness_context *ctx);
@@ -64,60 +37,65 @@ static const char *vary_names_of(const apr_table_t *fields, apr_pool_t *p);
 
 int etg_freshness_memory_register(apr_pool_t *pconf)
 {
-    return ap_mutex_register(pconf, MUTEX_TYPE, NULL, APR_LOCK_DEFAULT, 0)
-           == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
+    return etg_shared_memory_register(&kind, pconf);
 }
 
 int etg_freshness_memory_prepare(etg_freshness_runtime *runtime,
                                  apr_int64_t size, apr_pool_t *pconf,
                                  server_rec *s)
 {
-    etg_freshness_memory *memory;
+    const char *wrong;
+    apr_status_t rv;
 
     if (!is_wanted(pconf)) {
         return OK;
     }
-    memory = apr_pcalloc(pconf, sizeof(*memory));
-    memory->server = s;
-    memory->provider = ap_lookup_provider(AP_SOCACHE_PROVIDER_GROUP, "shmcb",
-                                          AP_SOCACHE_PROVIDER_VERSION);
-    if (memory->provider == NULL) {
+    rv = etg_shared_memory_make(&runtime->memory, &kind, size, s, pconf,
+                                &wrong);
+    if (APR_STATUS_IS_ENOTIMPL(rv)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      ETGLOGNO(0195) "freshness: nothing is remembered and no "
                      "304 is answered without the backend, since "
                      "mod_socache_shmcb is not loaded");
-        return OK;
     }
-    if (!cache_open(memory, size, pconf)) {
-        return OK;
+    else if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s,
+                     ETGLOGNO(0196) "freshness: nothing is remembered and no "
+                     "304 is answered without the backend, since there is no "
+                     "shared memory%s%s", wrong != NULL ? ": " : "",
+                     wrong != NULL ? wrong : "");
     }
-    runtime->memory = memory;
     return OK;
+}
+
+static void say_lost(server_rec *s)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 ETGLOGNO(0198) "freshness: a child died while it changed "
+                 "what is remembered; no 304 is answered without the "
+                 "backend until the next restart");
 }
 
 void etg_freshness_memory_open(etg_freshness_runtime *runtime,
                                apr_pool_t *pchild, server_rec *s)
 {
-    etg_freshness_memory *memory = runtime->memory;
     apr_status_t rv;
 
-    if (memory == NULL) {
+    if (runtime->memory == NULL) {
         return;
     }
-    rv = apr_global_mutex_child_init(&memory->mutex,
-                                     apr_global_mutex_lockfile(memory->mutex),
-                                     pchild);
+    rv = etg_shared_memory_open(runtime->memory, pchild);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
                      ETGLOGNO(0197) "freshness: the mutex %s cannot be "
-                     "opened; this child remembers nothing", MUTEX_TYPE);
+                     "opened; this child remembers nothing", kind.name);
         runtime->memory = NULL;
     }
 }
 
 void etg_freshness_recall(etg_freshness_context *ctx)
 {
-    etg_freshness_memory *memory = ctx->runtime->memory;
+    etg_shared_memory *memory = ctx->runtime->memory;
     etg_seen_response *seen = apr_palloc(ctx->pool, sizeof(*seen));
     etg_data_tag_scope scope;
     const char *names;
@@ -145,7 +123,7 @@ void etg_freshness_recall(etg_freshness_context *ctx)
 
 void etg_freshness_remember(etg_freshness_context *ctx, request_rec *r)
 {
-    etg_freshness_memory *memory = ctx->runtime->memory;
+    etg_shared_memory *memory = ctx->runtime->memory;
     apr_time_t expires_at = ctx->fetched_at + ctx->dir->trust;
     apr_table_t *fields;
     etg_data_tag_scope scope;
@@ -192,110 +170,21 @@ static int is_wanted(apr_pool_t *pconf)
     return 0;
 }
 
-/* 0: said why, and nothing is remembered. */
-static int cache_open(etg_freshness_memory *memory, apr_int64_t size,
-                      apr_pool_t *pconf)
-{
-    const char *wrong = memory->provider->create(
-        &memory->instance,
-        apr_psprintf(pconf, "etag-freshness(%" APR_INT64_T_FMT ")", size),
-        pconf, pconf);
-    apr_shm_t *shared;
-    apr_status_t rv = APR_EGENERAL;
-
-    if (wrong == NULL) {
-        rv = ap_global_mutex_create(&memory->mutex, NULL, MUTEX_TYPE, NULL,
-                                    memory->server, pconf, 0);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = apr_shm_create(&shared, sizeof(*memory->state), NULL, pconf);
-    }
-    if (rv == APR_SUCCESS) {
-        memory->state = apr_shm_baseaddr_get(shared);
-        *memory->state = MEMORY_IDLE;
-        rv = memory->provider->init(memory->instance, MUTEX_TYPE, &hints,
-                                    memory->server, pconf);
-    }
-    if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, memory->server,
-                     ETGLOGNO(0196) "freshness: nothing is remembered and no "
-                     "304 is answered without the backend, since there is no "
-                     "shared memory%s%s", wrong != NULL ? ": " : "",
-                     wrong != NULL ? wrong : "");
-    }
-    return rv == APR_SUCCESS;
-}
-
-/* 1: it is ours until it is unlocked, and nobody died in the cache. Every kind
- * of mutex that httpd knows can be tried, and not every kind is given back by
- * the death of its holder. */
-static int lock(etg_freshness_memory *memory)
-{
-    int tries = 0;
-
-    while (apr_global_mutex_trylock(memory->mutex) != APR_SUCCESS) {
-        if (++tries == TRIES) {
-            return 0;
-        }
-        if (tries < TRIES_AT_ONCE) {
-            apr_thread_yield();
-        }
-        else {
-            apr_sleep(PAUSE);
-        }
-    }
-    if (*memory->state == MEMORY_BUSY) {
-        *memory->state = MEMORY_LOST;
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, memory->server,
-                     ETGLOGNO(0198) "freshness: a child died while it changed "
-                     "what is remembered; no 304 is answered without the "
-                     "backend until the next restart");
-    }
-    if (*memory->state == MEMORY_LOST) {
-        apr_global_mutex_unlock(memory->mutex);
-        return 0;
-    }
-    return 1;
-}
-
-static apr_status_t get(etg_freshness_memory *memory, const etg_seen_key *key,
+static apr_status_t get(etg_shared_memory *memory, const etg_seen_key *key,
                         apr_pool_t *p, etg_bytes *record)
 {
-    unsigned char *bytes = apr_palloc(p, ETG_SEEN_MAX);
-    unsigned length = ETG_SEEN_MAX;
-    apr_status_t rv;
+    etg_bytes bytes = { key->bytes, sizeof(key->bytes) };
 
-    if (!lock(memory)) {
-        return APR_EBUSY;
-    }
-    rv = memory->provider->retrieve(memory->instance, memory->server,
-                                    key->bytes, sizeof(key->bytes), bytes,
-                                    &length, p);
-    apr_global_mutex_unlock(memory->mutex);
-    if (rv == APR_SUCCESS) {
-        record->data = bytes;
-        record->length = length;
-    }
-    return rv;
+    return etg_shared_memory_get(memory, bytes, p, record);
 }
 
-static apr_status_t put(etg_freshness_memory *memory, const etg_seen_key *key,
+static apr_status_t put(etg_shared_memory *memory, const etg_seen_key *key,
                         apr_time_t expires_at, etg_bytes record,
                         apr_pool_t *p)
 {
-    apr_status_t rv;
+    etg_bytes bytes = { key->bytes, sizeof(key->bytes) };
 
-    if (!lock(memory)) {
-        return APR_EBUSY;
-    }
-    *memory->state = MEMORY_BUSY;
-    rv = memory->provider->store(memory->instance, memory->server, key->bytes,
-                                 sizeof(key->bytes), expires_at,
-                                 (unsigned char *)record.data,
-                                 (unsigned)record.length, p);
-    *memory->state = MEMORY_IDLE;
-    apr_global_mutex_unlock(memory->mutex);
-    return rv;
+    return etg_shared_memory_put(memory, bytes, expires_at, record, p);
 }
 
 /* Made when it is first wanted: a hit in the cache never wants it. */
