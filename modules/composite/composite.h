@@ -24,11 +24,13 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <util_filter.h>
 #include <apr_strings.h>
 
 #include "etg_log.h"
 #include "lib/composite_policy.h"
 #include "lib/composite_tag.h"
+#include "lib/esi_document.h"
 #include "modules/composite/composite_config.h"
 #include "modules/composite/composite_fetch.h"
 
@@ -37,9 +39,13 @@ APLOG_USE_MODULE(etag_composite);
 
 #define ETG_COMPOSITE_HANDLER "etag-composite"
 
+/* What surrogates say of themselves (Edge Architecture Specification 1.0). */
+#define ETG_COMPOSITE_CAPABILITY ETG_ESI_DEVICE "=\"ESI/1.0\""
+
 /* What all servers of the process share; made in check_config (pconf). */
 typedef struct etg_composite_runtime {
-    int is_used;                  /* does any part stand anywhere? */
+    int is_used;                  /* does any part stand anywhere, or ESI? */
+    int has_esi;                  /* is ESI on anywhere? */
     etg_workers *workers;         /* child; NULL: none, parts are asked for
                                    * one after another */
     etg_internal *internal;       /* child; NULL: no parts can be asked for */
@@ -60,6 +66,8 @@ typedef struct etg_composite_had {
     const char *etag;             /* well-formed, or NULL */
     etg_bytes body;               /* what goes into the composite; data NULL:
                                    * it is not there (yet) */
+    int has_digest;               /* of a body that is not here */
+    unsigned char digest[ETG_COMPOSITE_DIGEST_BYTES];
     const char *failure;          /* why it has none; NULL: it has not failed
                                    */
     int failure_status;           /* what that makes of the whole */
@@ -68,8 +76,12 @@ typedef struct etg_composite_had {
 typedef struct etg_composite {
     request_rec *r;
     const etg_composite_dir_conf *dir;
-    const etg_composite_plan *plan;
+    const etg_composite_plan *plan;   /* NULL: it is a page with ESI */
     const etg_composite_runtime *runtime;
+    ap_filter_t *next;            /* what the answer goes to; NULL: all
+                                   * filters of r */
+    apr_array_header_t *others;   /* const apr_table_t * rows: fields that
+                                   * count beside those of parts; or NULL */
     unsigned count;
     etg_composite_had *parts;
     int is_private;
@@ -79,6 +91,7 @@ typedef struct etg_composite {
     apr_time_t until;             /* steady clock */
     apr_table_t *forwarded;       /* the client's fields that parts get */
     apr_uint64_t body_bytes;      /* that came from parts */
+    apr_uint64_t held_bytes;      /* beside them, of what may be held */
     const char *tag;              /* NULL: none */
 } etg_composite;
 
@@ -91,6 +104,8 @@ int etg_composite_handler(request_rec *r);
 /* Fills urls, forwarded fields and privacy. A part without a URL has failed.
  */
 void etg_composite_prepare(etg_composite *c);
+/* Of these forwarded fields and privacy only. */
+void etg_composite_forward(etg_composite *c);
 /* Asks for every part that is not answered, and waits. With `is_round_one`
  * for their fields, if that will do. Returns the part whose failure ends it
  * all, or NULL. */
@@ -110,6 +125,8 @@ void etg_composite_peek(etg_composite *c);
 /* What has come for a part: answered, failed, or to be asked again. */
 void etg_composite_take(etg_composite *c, etg_composite_had *part,
                         const etg_composite_result *result);
+/* The tag among its fields, if it is one. */
+void etg_composite_take_tag(etg_composite_had *part);
 /* Says that a part has failed. */
 void etg_composite_fail(etg_composite *c, etg_composite_had *part, int status,
                         const char *why);
@@ -119,15 +136,34 @@ const char *etg_composite_tag_of(etg_composite *c);
 apr_bucket_brigade *etg_composite_assemble(etg_composite *c,
                                            apr_off_t *length);
 
+/* Adds bytes that stay as long as p, without a copy. */
+void etg_composite_insert(apr_bucket_brigade *bb, etg_bytes bytes,
+                          apr_pool_t *p);
+
 /* ---- composite_answer.c ---- */
 
 /* 304 or 412 if the client's preconditions say so; DECLINED: they do not. */
 int etg_composite_answer_conditions(etg_composite *c);
 /* The composite itself. */
 int etg_composite_answer(etg_composite *c);
+/* One that has been put together, of a type that has been set. */
+int etg_composite_send(etg_composite *c, apr_bucket_brigade *bb,
+                       apr_off_t length);
+/* What is said of the whole in its fields. */
+void etg_composite_set_fields(etg_composite *c);
 /* A problem document; `part` may be NULL. */
 int etg_composite_answer_problem(request_rec *r, int status,
                                  const char *detail, const char *part);
+int etg_composite_send_problem(ap_filter_t *next, request_rec *r, int status,
+                               const char *detail, const char *part);
+
+/* ---- composite_esi.c, composite_esi_filter.c: see composite_esi.h ---- */
+
+/* Looks whether the answer may be a page with ESI; always DECLINED. */
+int etg_composite_esi_handler(request_rec *r);
+/* insert_error_filter */
+void etg_composite_esi_restore_for_error(request_rec *r);
+void etg_composite_esi_filter_register(void);
 
 /* ---- composite_start.c ---- */
 

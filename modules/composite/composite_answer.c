@@ -5,20 +5,21 @@
  */
 #include "modules/composite/composite.h"
 
-#include <util_filter.h>
-
 #include "lib/coded_tag.h"
 #include "lib/field_list.h"
 #include "lib/problem_document.h"
 #include "modules/glue/bodiless.h"
 
-static void set_fields(etg_composite *c);
+/* Of names in one field, about. */
+#define NAMES_MAX 4096
+
+static void drop_range_by_date(request_rec *r);
 static int is_for_cache(const request_rec *r);
 static void set_purge_tags(etg_composite *c);
 static const char *vary_of(const etg_composite *c, const char *vary);
 static const char *missing(const etg_composite *c);
 static void note(const etg_composite *c, const char *word);
-static int pass(request_rec *r, apr_bucket_brigade *bb);
+static int pass(ap_filter_t *next, request_rec *r, apr_bucket_brigade *bb);
 
 /* Last-Modified stays when a part is replaced by an older one, so no date is
  * held against it. */
@@ -39,31 +40,48 @@ int etg_composite_answer_conditions(etg_composite *c)
         return DECLINED;
     }
     note(c, condition == ETG_PRECONDITION_FAILED ? "412" : "304");
-    set_fields(c);
+    etg_composite_set_fields(c);
     etg_bodiless_make(r, condition == ETG_PRECONDITION_FAILED
                          ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
     bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
-    return pass(r, bb);
+    return pass(c->next, r, bb);
 }
 
 int etg_composite_answer(etg_composite *c)
 {
-    request_rec *r = c->r;
     apr_off_t length;
     apr_bucket_brigade *bb = etg_composite_assemble(c, &length);
 
-    note(c, c->is_incomplete ? "incomplete" : "whole");
-    set_fields(c);
-    ap_set_content_type(r, "application/json");
-    ap_set_content_length(r, length);
-    return pass(r, bb);
+    ap_set_content_type(c->r, "application/json");
+    return etg_composite_send(c, bb, length);
 }
 
-static void set_fields(etg_composite *c)
+int etg_composite_send(etg_composite *c, apr_bucket_brigade *bb,
+                       apr_off_t length)
+{
+    note(c, c->is_incomplete ? "incomplete" : "whole");
+    etg_composite_set_fields(c);
+    ap_set_content_length(c->r, length);
+    drop_range_by_date(c->r);
+    return pass(c->next, c->r, bb);
+}
+
+/* Two composites with one date may differ: a part must not be put to another
+ * composite's. */
+static void drop_range_by_date(request_rec *r)
+{
+    const char *condition = apr_table_get(r->headers_in, "If-Range");
+
+    if (condition != NULL && ap_strchr_c(condition, '"') == NULL) {
+        apr_table_unset(r->headers_in, "Range");
+    }
+}
+
+void etg_composite_set_fields(etg_composite *c)
 {
     request_rec *r = c->r;
-    apr_array_header_t *parts = apr_array_make(r->pool, (int)c->count,
+    apr_array_header_t *parts = apr_array_make(r->pool, (int)c->count + 1,
                                                sizeof(const apr_table_t *));
     etg_composite_policy policy;
     const char *vary;
@@ -72,6 +90,9 @@ static void set_fields(etg_composite *c)
         if (c->parts[i].fields != NULL) {
             APR_ARRAY_PUSH(parts, const apr_table_t *) = c->parts[i].fields;
         }
+    }
+    if (c->others != NULL) {
+        apr_array_cat(parts, c->others);
     }
     etg_composite_policy_of(&policy, parts, c->is_private, c->is_incomplete,
                             apr_time_now(), r->pool);
@@ -92,9 +113,7 @@ static void set_fields(etg_composite *c)
     if (c->tag != NULL) {
         apr_table_setn(r->headers_out, "ETag", c->tag);
     }
-    if (is_for_cache(r)) {
-        set_purge_tags(c);
-    }
+    set_purge_tags(c);
     if (c->is_incomplete) {
         apr_table_setn(r->headers_out, "ETag-Composite",
                        apr_psprintf(r->pool, "incomplete; parts=\"%s\"",
@@ -113,15 +132,23 @@ static int is_for_cache(const request_rec *r)
     return 0;
 }
 
-/* So that what purges a part purges the whole. */
+/* So that what purges a part purges the whole. Behind our cache, as pages
+ * with ESI are, they are for others like it that get the page's own. */
 static void set_purge_tags(etg_composite *c)
 {
+    unsigned first = c->plan != NULL ? 0 : 1;
+    int is_wanted = c->plan != NULL && is_for_cache(c->r);
     static const char *const names[] = {
         "Surrogate-Key", "Cache-Tag", "xkey", "Cache-Groups"
     };
 
     for (unsigned n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
-        for (unsigned i = 0; i < c->count; i++) {
+        if (!is_wanted && (c->plan != NULL
+                           || apr_table_get(c->r->headers_out, names[n])
+                              == NULL)) {
+            continue;
+        }
+        for (unsigned i = first; i < c->count; i++) {
             const char *value = c->parts[i].fields == NULL ? NULL
                 : etg_field_combined(c->parts[i].fields, names[n],
                                      c->r->pool);
@@ -161,7 +188,8 @@ static const char *missing(const etg_composite *c)
     for (unsigned i = 0; i < c->count; i++) {
         const char *name = c->parts[i].line->part.name;
 
-        if (c->parts[i].failure != NULL) {
+        if (c->parts[i].failure != NULL
+            && (names == NULL || strlen(names) < NAMES_MAX)) {
             names = names == NULL ? name
                 : apr_pstrcat(c->r->pool, names, ", ", name, NULL);
         }
@@ -180,6 +208,12 @@ static void note(const etg_composite *c, const char *word)
 
 int etg_composite_answer_problem(request_rec *r, int status,
                                  const char *detail, const char *part)
+{
+    return etg_composite_send_problem(NULL, r, status, detail, part);
+}
+
+int etg_composite_send_problem(ap_filter_t *next, request_rec *r, int status,
+                               const char *detail, const char *part)
 {
     const char *line = ap_get_status_line(status);
     etg_problem problem = {
@@ -200,12 +234,14 @@ int etg_composite_answer_problem(request_rec *r, int status,
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(
         text, strlen(text), r->pool, bb->bucket_alloc));
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
-    return pass(r, bb);
+    return pass(next, r, bb);
 }
 
-static int pass(request_rec *r, apr_bucket_brigade *bb)
+/* `next` NULL: to all filters there are now. */
+static int pass(ap_filter_t *next, request_rec *r, apr_bucket_brigade *bb)
 {
-    apr_status_t rv = ap_pass_brigade(r->output_filters, bb);
+    apr_status_t rv = ap_pass_brigade(next != NULL ? next : r->output_filters,
+                                      bb);
 
     return rv == APR_SUCCESS || r->connection->aborted ? OK
                                                        : AP_FILTER_ERROR;

@@ -36,6 +36,11 @@ void etg_composite_prepare(etg_composite *c)
     for (unsigned i = 0; i < c->count; i++) {
         make_url(c, &c->parts[i]);
     }
+    etg_composite_forward(c);
+}
+
+void etg_composite_forward(etg_composite *c)
+{
     forward(c);
     c->is_private = is_private(c);
 }
@@ -169,7 +174,7 @@ const etg_composite_had *etg_composite_ask(etg_composite *c)
     }
     if (etg_composite_gathering_make(
             &gathering, c->count,
-            (apr_uint64_t)c->dir->max_bytes - c->body_bytes,
+            (apr_uint64_t)c->dir->max_bytes - c->body_bytes - c->held_bytes,
             c->runtime->memory, c->r->pool)
         != APR_SUCCESS) {
         etg_composite_fail(c, &c->parts[0], HTTP_SERVICE_UNAVAILABLE,
@@ -270,6 +275,10 @@ static apr_table_t *fields_of(etg_composite *c, apr_pool_t *p)
     apr_table_setn(fields, "Accept-Encoding", "identity");
     if (c->is_round_one) {
         apr_table_setn(fields, "If-None-Match", "*");
+    }
+    if (c->plan == NULL) {
+        apr_table_setn(fields, "Surrogate-Capability",
+                       ETG_COMPOSITE_CAPABILITY);
     }
     return fields;
 }

@@ -16,9 +16,8 @@ static int outcome_status(etg_composite_outcome outcome);
 static void take_default(etg_composite_had *part);
 static void take_body(etg_composite *c, etg_composite_had *part,
                       etg_bytes body);
-static void take_tag(etg_composite_had *part);
 static int is_definite(const etg_composite_had *part);
-static void insert(apr_bucket_brigade *bb, etg_bytes bytes, apr_pool_t *p);
+static etg_bytes options_of(const etg_composite *c);
 
 void etg_composite_take(etg_composite *c, etg_composite_had *part,
                         const etg_composite_result *result)
@@ -31,7 +30,7 @@ void etg_composite_take(etg_composite *c, etg_composite_had *part,
     c->body_bytes += result->body.length;
     part->status = result->status;
     part->fields = result->fields;
-    take_tag(part);
+    etg_composite_take_tag(part);
     if (c->is_round_one && result->status == HTTP_NOT_MODIFIED) {
         part->status = HTTP_OK;       /* the body is the second round's */
     }
@@ -119,6 +118,11 @@ static void take_body(etg_composite *c, etg_composite_had *part,
                            "it has a Content-Encoding that nobody asked for");
         return;
     }
+    if (c->plan == NULL) {
+        part->body = body.data != NULL ? body : etg_bytes_of("");
+        part->is_answered = 1;
+        return;
+    }
     if (body.data == NULL || !etg_json_is_valid(body)) {
         etg_composite_fail(c, part, HTTP_BAD_GATEWAY, "it is no JSON");
         return;
@@ -137,7 +141,7 @@ static void take_body(etg_composite *c, etg_composite_had *part,
 }
 
 /* A tag that is none is as if there were none. */
-static void take_tag(etg_composite_had *part)
+void etg_composite_take_tag(etg_composite_had *part)
 {
     const char *text = apr_table_get(part->fields, "ETag");
     etg_entity_tag tag;
@@ -152,7 +156,7 @@ const char *etg_composite_tag_of(etg_composite *c)
     apr_pool_t *p = c->r->pool;
     etg_composite_state *states = apr_pcalloc(p, c->count * sizeof(*states));
     etg_composite_scope scope = {
-        .template_digest = { c->plan->digest, sizeof(c->plan->digest) },
+        .template_digest = options_of(c),
         .forwarded = c->forwarded,
         .forwarded_names = c->dir->forward,
         .user = c->r->user,
@@ -172,13 +176,27 @@ const char *etg_composite_tag_of(etg_composite *c)
         state->status = part->status;
         state->etag = part->etag;
         state->is_default = part->is_default;
-        if (part->etag == NULL && part->body.data != NULL) {
+        if (part->has_digest) {
+            memcpy(state->body_digest, part->digest, sizeof(part->digest));
+            state->has_body_digest = 1;
+        }
+        else if (part->etag == NULL && part->body.data != NULL) {
             state->has_body_digest
                 = etg_sha256(part->body.data, part->body.length,
                              state->body_digest) == APR_SUCCESS;
         }
     }
     return etg_composite_tag(states, c->count, &scope, p);
+}
+
+/* How a page's fragments are told from its text depends on whether ESI is
+ * looked for in all HTML. */
+static etg_bytes options_of(const etg_composite *c)
+{
+    return c->plan != NULL
+        ? (etg_bytes){ c->plan->digest, sizeof(c->plan->digest) }
+        : etg_bytes_of(c->dir->esi == ETG_COMPOSITE_ESI_ALWAYS
+                       ? "ESI/1.0 of HTML" : "ESI/1.0");
 }
 
 apr_bucket_brigade *etg_composite_assemble(etg_composite *c,
@@ -194,10 +212,10 @@ apr_bucket_brigade *etg_composite_assemble(etg_composite *c,
         const etg_composite_piece *piece = &APR_ARRAY_IDX(
             pieces, i, etg_composite_piece);
 
-        insert(bb, piece->text, r->pool);
+        etg_composite_insert(bb, piece->text, r->pool);
         *length += (apr_off_t)piece->text.length;
         if (piece->part >= 0) {
-            insert(bb, c->parts[piece->part].body, r->pool);
+            etg_composite_insert(bb, c->parts[piece->part].body, r->pool);
             *length += (apr_off_t)c->parts[piece->part].body.length;
         }
     }
@@ -206,7 +224,8 @@ apr_bucket_brigade *etg_composite_assemble(etg_composite *c,
 }
 
 /* Whoever keeps a bucket for longer than the request gets a copy. */
-static void insert(apr_bucket_brigade *bb, etg_bytes bytes, apr_pool_t *p)
+void etg_composite_insert(apr_bucket_brigade *bb, etg_bytes bytes,
+                          apr_pool_t *p)
 {
     if (bytes.length > 0) {
         APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(

@@ -4,19 +4,26 @@
  */
 #include "modules/composite/composite.h"
 
+#include "lib/allowed_target.h"
 #include "lib/background.h"
 #include "lib/field_list.h"
 
+#define ESI_KEY "etag-composite-esi"
 #define EVERYWHERE (RSRC_CONF | ACCESS_CONF)
 
 static const char *set_part(cmd_parms *cmd, void *directory,
                             const char *args);
 static const char *set_template(cmd_parms *cmd, void *directory,
                                 const char *file);
+static const char *set_esi(cmd_parms *cmd, void *directory,
+                           const char *word);
+static const char *check_prefix(cmd_parms *cmd, const void *value);
 static const char *check_forward(cmd_parms *cmd, const void *value);
 static const char *check_threads(cmd_parms *cmd, const void *value);
 static const char *check_secret(cmd_parms *cmd, const void *value);
 static const char *check_is_main(cmd_parms *cmd);
+
+static const char *const esi_modes[] = { "Off", "On", "Always", NULL };
 
 const command_rec etg_composite_commands[] = {
     AP_INIT_RAW_ARGS("ETagCompositePart", set_part,
@@ -43,6 +50,15 @@ const command_rec etg_composite_commands[] = {
                   ETG_SIZE(etg_composite_dir_conf, max_bytes,
                            .def = 16 * ETG_MIB, .min = 1, .max = ETG_GIB),
                   EVERYWHERE, "Largest sum of all parts' bodies"),
+    AP_INIT_TAKE1("ETagCompositeESI", set_esi,
+                  ETG_ENUM(etg_composite_dir_conf, esi, esi_modes,
+                           .def = ETG_COMPOSITE_ESI_OFF),
+                  EVERYWHERE, "Off, On (pages that say so) or Always (all "
+                  "HTML): where ESI is processed"),
+    AP_INIT_ITERATE("ETagCompositeESIAllow", etg_option_set,
+                    ETG_STRINGS(etg_composite_dir_conf, esi_allow,
+                                .word = "none", .check = check_prefix),
+                    EVERYWHERE, "Path prefixes that ESI may include"),
     AP_INIT_RAW_ARGS("ETagCompositeThreads", etg_option_set,
                      ETG_TEXT(etg_composite_server_conf, threads,
                               .def_text = "threads=8 queue=256",
@@ -120,6 +136,35 @@ static const char *set_template(cmd_parms *cmd, void *directory,
                        error);
 }
 
+/* Threads are only made where there is anything for them to do. */
+static const char *set_esi(cmd_parms *cmd, void *directory, const char *word)
+{
+    const etg_composite_dir_conf *conf = directory;
+    const char *error = etg_option_set(cmd, directory, word);
+
+    if (error == NULL && conf->esi != ETG_COMPOSITE_ESI_OFF) {
+        apr_pool_userdata_setn(cmd->server, ESI_KEY, NULL,
+                               cmd->server->process->pconf);
+    }
+    return error;
+}
+
+int etg_composite_esi_is_written(apr_pool_t *pconf)
+{
+    void *written = NULL;
+
+    apr_pool_userdata_get(&written, ESI_KEY, pconf);
+    return written != NULL;
+}
+
+static const char *check_prefix(cmd_parms *cmd, const void *value)
+{
+    (void)cmd;
+    return etg_allowed_prefix_is_valid(*(const char *const *)value)
+        ? NULL : "is no path that a URL could begin with: an absolute one, "
+                 "without query, dot segments and encoded dots or slashes";
+}
+
 /* Fields that speak of the client's own message or of the one answer that it
  * wants would make parts of the parts. */
 static const char *check_forward(cmd_parms *cmd, const void *value)
@@ -128,8 +173,9 @@ static const char *check_forward(cmd_parms *cmd, const void *value)
         "Accept-Encoding", "Connection", "Content-Length", "Content-Type",
         "Expect", "Host", "If-Match", "If-Modified-Since", "If-None-Match",
         "If-Range", "If-Unmodified-Since", "Keep-Alive",
-        "Proxy-Authorization", "Proxy-Connection", "Range", "TE", "Trailer",
-        "Transfer-Encoding", "Upgrade", NULL
+        "Proxy-Authorization", "Proxy-Connection", "Range",
+        "Surrogate-Capability", "TE", "Trailer", "Transfer-Encoding",
+        "Upgrade", NULL
     };
     const char *name = *(const char *const *)value;
 

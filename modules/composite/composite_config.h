@@ -44,6 +44,12 @@ typedef struct etg_composite_server_conf {
     struct etg_composite_runtime *runtime;  /* check_config */
 } etg_composite_server_conf;
 
+typedef enum etg_composite_esi_mode {
+    ETG_COMPOSITE_ESI_OFF,
+    ETG_COMPOSITE_ESI_ON,         /* responses that announce it */
+    ETG_COMPOSITE_ESI_ALWAYS      /* those and all HTML */
+} etg_composite_esi_mode;
+
 /* Directory, location and so on. Durations in microseconds. */
 typedef struct etg_composite_dir_conf {
     etg_options options;
@@ -52,6 +58,8 @@ typedef struct etg_composite_dir_conf {
     apr_int64_t deadline;
     apr_int64_t max_bytes;
     apr_array_header_t *forward;  /* names of request fields */
+    int esi;                      /* etg_composite_esi_mode */
+    apr_array_header_t *esi_allow;  /* prefixes, const char * rows */
 
     etg_composite_plan *plan;     /* NULL: no parts, no template */
 } etg_composite_dir_conf;
@@ -61,6 +69,8 @@ extern const command_rec etg_composite_commands[];
 void *etg_composite_create_dir(apr_pool_t *p, char *where);
 void *etg_composite_merge_dir(apr_pool_t *p, void *base, void *added);
 void *etg_composite_create_server(apr_pool_t *p, server_rec *s);
+/* Is ESI on anywhere in this reading of the configuration? */
+int etg_composite_esi_is_written(apr_pool_t *pconf);
 
 /* ---- composite_plan.c ---- */
 

@@ -30,7 +30,8 @@ int etg_composite_check_config(apr_pool_t *pconf, apr_pool_t *plog,
 
     (void)plog;
     (void)ptemp;
-    runtime->is_used = plans->nelts > 0;
+    runtime->has_esi = etg_composite_esi_is_written(pconf);
+    runtime->is_used = plans->nelts > 0 || runtime->has_esi;
     for (server_rec *s = main; s != NULL; s = s->next) {
         conf_of(s)->runtime = runtime;
     }

@@ -4,6 +4,12 @@
  */
 #include "modules/composite/composite.h"
 
+/* What they keep, and what they answer by, is what pages are asked for with:
+ * not the client's own preconditions and codings. */
+static const char *const behind[] = {
+    "mod_etag_cache.c", "mod_etag_freshness.c", NULL
+};
+
 static void register_hooks(apr_pool_t *p)
 {
     ap_hook_check_config(etg_composite_check_config, NULL, NULL,
@@ -13,7 +19,12 @@ static void register_hooks(apr_pool_t *p)
     /* What is made last ends first: parts use other modules' threads and
      * stores. */
     ap_hook_child_init(etg_composite_child_init, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_handler(etg_composite_esi_handler, NULL, behind,
+                    APR_HOOK_REALLY_FIRST);
     ap_hook_handler(etg_composite_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_insert_error_filter(etg_composite_esi_restore_for_error, NULL,
+                                NULL, APR_HOOK_MIDDLE);
+    etg_composite_esi_filter_register();
     etg_internal_register(p);
 }
 

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * composite_esi.c: which requests may be answered by a page with ESI, and
+ * what such a page is asked for with.
+ *
+ * A page is processed whole and plain, so its preconditions, ranges and
+ * codings are not the client's. Those are kept back from whoever answers, the
+ * cache among them, and the filter puts them in place again.
+ */
+#include "modules/composite/composite_esi.h"
+
+#include "lib/field_list.h"
+#include "modules/glue/request_view.h"
+
+static etg_composite_esi *found(const request_rec *r);
+static etg_composite_esi *make(request_rec *r,
+                               const etg_composite_dir_conf *dir);
+static int is_ours(request_rec *r, const etg_composite_dir_conf *dir,
+                   const etg_composite_runtime *runtime);
+static void keep_fields(etg_composite_esi *esi);
+static void say_capability(apr_table_t *fields);
+
+int etg_composite_esi_handler(request_rec *r)
+{
+    const etg_composite_dir_conf *dir = ap_get_module_config(
+        r->per_dir_config, &etag_composite_module);
+    etg_composite_esi *esi = found(r);
+
+    if (esi == NULL) {
+        esi = dir->esi == ETG_COMPOSITE_ESI_OFF ? NULL : make(r, dir);
+        if (esi == NULL) {
+            return DECLINED;
+        }
+        keep_fields(esi);
+    }
+    if (r->status != HTTP_OK) {
+        /* An ErrorDocument, which is nobody's page. */
+        etg_composite_esi_restore(esi, r);
+        return DECLINED;
+    }
+    if (esi->client_fields != NULL) {
+        etg_composite_esi_filter_insert(esi, r);
+    }
+    return DECLINED;
+}
+
+static etg_composite_esi *found(const request_rec *r)
+{
+    while (r->prev != NULL) {
+        r = r->prev;
+    }
+    return ap_get_module_config(r->request_config, &etag_composite_module);
+}
+
+/* NULL: its answer is left as it is. */
+static etg_composite_esi *make(request_rec *r,
+                               const etg_composite_dir_conf *dir)
+{
+    const etg_composite_server_conf *server = ap_get_module_config(
+        r->server->module_config, &etag_composite_module);
+    const etg_internal_ask *ask = etg_internal_ask_of(r);
+    etg_composite_esi *esi;
+
+    if (!is_ours(r, dir, server->runtime)) {
+        return NULL;
+    }
+    if (ask != NULL) {
+        /* A part is put in by whoever asked for it, and says so already;
+         * what the cache asks for is kept as it comes. */
+        if (strcmp(ask->purpose, ETG_INTERNAL_PART)) {
+            say_capability(r->headers_in);
+        }
+        return NULL;
+    }
+    esi = apr_pcalloc(r->pool, sizeof(*esi));
+    esi->first = r;
+    esi->dir = dir;
+    esi->runtime = server->runtime;
+    ap_set_module_config(r->request_config, &etag_composite_module, esi);
+    return esi;
+}
+
+static int is_ours(request_rec *r, const etg_composite_dir_conf *dir,
+                   const etg_composite_runtime *runtime)
+{
+    (void)dir;
+    return r->main == NULL && r->prev == NULL && r->status == HTTP_OK
+        && r->proxyreq != PROXYREQ_PROXY && r->method_number == M_GET
+        && runtime->workers != NULL
+        && !(r->handler != NULL
+             && !strcmp(r->handler, ETG_COMPOSITE_HANDLER))
+        && etg_request_may_be_looked_up(r);
+}
+
+static void keep_fields(etg_composite_esi *esi)
+{
+    static const char *const kept[] = {
+        "Accept-Encoding", "If-Match", "If-Modified-Since", "If-None-Match",
+        "If-Range", "If-Unmodified-Since", "Range", NULL
+    };
+    request_rec *r = esi->first;
+
+    esi->client_fields = r->headers_in;
+    esi->page_fields = apr_table_copy(r->pool, r->headers_in);
+    for (int i = 0; kept[i] != NULL; i++) {
+        apr_table_unset(esi->page_fields, kept[i]);
+    }
+    say_capability(esi->page_fields);
+    r->headers_in = esi->page_fields;
+}
+
+/* Behind what other surrogates before us say. */
+static void say_capability(apr_table_t *fields)
+{
+    const char *said = apr_table_get(fields, "Surrogate-Capability");
+
+    if (said == NULL || strstr(said, ETG_COMPOSITE_CAPABILITY) == NULL) {
+        apr_table_mergen(fields, "Surrogate-Capability",
+                         ETG_COMPOSITE_CAPABILITY);
+    }
+}
+
+void etg_composite_esi_restore(etg_composite_esi *esi, request_rec *r)
+{
+    if (esi->client_fields == NULL) {
+        return;
+    }
+    for (; r != NULL; r = r->prev) {
+        if (r->headers_in == esi->page_fields) {
+            r->headers_in = esi->client_fields;
+        }
+    }
+    esi->client_fields = NULL;
+}
+
+void etg_composite_esi_restore_for_error(request_rec *r)
+{
+    etg_composite_esi *esi = found(r);
+
+    if (esi != NULL) {
+        etg_composite_esi_restore(esi, r);
+    }
+}
+
+int etg_composite_esi_is_in(const etg_composite_dir_conf *dir,
+                            const apr_table_t *fields)
+{
+    apr_pool_t *p = apr_table_elts(fields)->pool;
+
+    return etg_esi_is_announced(etg_field_combined(
+               fields, "Surrogate-Control", p))
+        || (dir->esi == ETG_COMPOSITE_ESI_ALWAYS
+            && etg_esi_is_html(apr_table_get(fields, "Content-Type")));
+}

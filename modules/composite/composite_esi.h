@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * composite_esi.h: pages with ESI: composites whose first part is a response
+ * that is on its way out already.
+ *
+ * The way of a page: the handler (composite_esi.c) runs before the cache's
+ * and declines: it takes from the request what would make the page another
+ * than the whole and plain one, and puts the filter (composite_esi_filter.c)
+ * behind the cache's. The filter judges the response by its head. What has no
+ * ESI goes on as it comes, and the client's own preconditions are decided; a
+ * page with ESI is held to its end. Then its fragments are asked for
+ * (composite_esi_fragments.c), and the answer is made of both
+ * (composite_esi_answer.c).
+ */
+#ifndef ETG_COMPOSITE_ESI_H
+#define ETG_COMPOSITE_ESI_H
+
+#include "lib/entity_digest.h"
+#include "modules/composite/composite.h"
+
+#define ETG_COMPOSITE_ESI_FILTER "ETAG_COMPOSITE_ESI"
+
+/* One client request, with all internal redirects. In its pool; found by the
+ * request_config of the first request_rec. */
+typedef struct etg_composite_esi {
+    request_rec *first;
+    const etg_composite_dir_conf *dir;
+    const etg_composite_runtime *runtime;
+    apr_table_t *client_fields;   /* NULL: they are back in place */
+    apr_table_t *page_fields;     /* what the page is asked for with */
+} etg_composite_esi;
+
+/* A page on its way through the filter. */
+typedef struct etg_composite_page {
+    etg_composite c;              /* part 0 is the page itself, part n the
+                                   * fragment n - 1 of `esi` */
+    etg_esi_page *esi;
+    apr_uint64_t bytes;           /* of the page, as it came */
+    etg_entity_digest *digest;    /* of those */
+    apr_array_header_t *asked;    /* rows of composite_esi_fragments.c, one
+                                   * per fragment */
+} etg_composite_page;
+
+/* ---- composite_esi.c ---- */
+
+/* The client's own fields are what r has again. */
+void etg_composite_esi_restore(etg_composite_esi *esi, request_rec *r);
+/* Has a response with these fields ESI in it? */
+int etg_composite_esi_is_in(const etg_composite_dir_conf *dir,
+                            const apr_table_t *fields);
+
+/* ---- composite_esi_filter.c ---- */
+
+void etg_composite_esi_filter_insert(etg_composite_esi *esi, request_rec *r);
+
+/* ---- composite_esi_fragments.c ---- */
+
+/* Asks for all fragments of the page that has come, and for theirs. Returns
+ * the one whose failure ends it all, or NULL. */
+const etg_composite_had *etg_composite_esi_gather(etg_composite_page *page);
+
+/* ---- composite_esi_answer.c ---- */
+
+/* Decides the client's preconditions by what the response says itself. 1: it
+ * is a 304 or 412 now, whose body is to be dropped. */
+int etg_composite_esi_decide(request_rec *r);
+/* A page with ESI, of which a HEAD has asked for the head. */
+void etg_composite_esi_answer_head(etg_composite_page *page);
+/* The page's end has come: answers. */
+apr_status_t etg_composite_esi_answer(etg_composite_page *page);
+/* It is too long. */
+apr_status_t etg_composite_esi_refuse(etg_composite_page *page);
+
+#endif

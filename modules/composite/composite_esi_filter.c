@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * composite_esi_filter.c: judges a response by its head, and holds a page
+ * with ESI until its end has come.
+ *
+ * It sits behind the cache's filter: pages are stored as they came, and those
+ * that are stored come by here. What has no ESI is never held, not for a
+ * byte. Runs on the request's thread.
+ */
+#include "modules/composite/composite_esi.h"
+
+#include <http_connection.h>
+#include <util_filter.h>
+
+#include "lib/steady_clock.h"
+#include "modules/glue/request_view.h"
+
+/* Behind ETAG_CACHE_SAVE, and before whatever deals with the client's own
+ * transfer. */
+#define FILTER_TYPE (AP_FTYPE_CONTENT_SET + 2)
+
+typedef enum stage {
+    AT_HEAD,
+    HOLDING,
+    DROPPING                      /* what has come too late for the answer */
+} stage;
+
+/* One response's way through the filter. */
+typedef struct passage {
+    etg_composite_esi *esi;
+    stage stage;
+    etg_composite_page *page;
+} passage;
+
+static apr_status_t filter(ap_filter_t *f, apr_bucket_brigade *bb);
+static apr_status_t see_head(ap_filter_t *f, apr_bucket_brigade *bb);
+static int is_failure(const apr_bucket *e);
+static int has_failed(const apr_bucket_brigade *bb);
+static int is_page(const etg_composite_esi *esi, request_rec *r,
+                   const apr_table_t *fields);
+static int may_have_body(int status);
+static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields);
+static const char *target_of(const request_rec *first);
+static void begin_part(etg_composite *c, const char *target);
+static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb);
+static apr_status_t add(etg_composite_page *page, const char *data,
+                        apr_size_t length);
+static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb);
+static apr_status_t end_early(ap_filter_t *f, apr_bucket_brigade *bb);
+
+void etg_composite_esi_filter_register(void)
+{
+    ap_register_output_filter(ETG_COMPOSITE_ESI_FILTER, filter, NULL,
+                              FILTER_TYPE);
+}
+
+/* The cache runs all handlers once more when it asks the backend. */
+void etg_composite_esi_filter_insert(etg_composite_esi *esi, request_rec *r)
+{
+    passage *fresh;
+
+    for (ap_filter_t *f = r->output_filters; f != NULL; f = f->next) {
+        if (f->r == r && f->frec->filter_func.out_func == filter) {
+            return;
+        }
+    }
+    fresh = apr_pcalloc(r->pool, sizeof(*fresh));
+    fresh->esi = esi;
+    ap_add_output_filter(ETG_COMPOSITE_ESI_FILTER, fresh, r, r->connection);
+}
+
+static apr_status_t filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    const passage *way = f->ctx;
+
+    if (APR_BRIGADE_EMPTY(bb)) {
+        return APR_SUCCESS;
+    }
+    switch (way->stage) {
+    case AT_HEAD:
+        return see_head(f, bb);
+    case HOLDING:
+        return hold(f, bb);
+    default:
+        apr_brigade_cleanup(bb);
+        return APR_SUCCESS;
+    }
+}
+
+static apr_status_t see_head(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    passage *way = f->ctx;
+    request_rec *r = f->r;
+    const apr_table_t *fields;
+
+    etg_composite_esi_restore(way->esi, r);
+    if (has_failed(bb)) {
+        return pass(f, bb);
+    }
+    fields = etg_response_fields_of(r);
+    if (!is_page(way->esi, r, fields)) {
+        return etg_composite_esi_decide(r) ? end_early(f, bb) : pass(f, bb);
+    }
+    way->page = begin(f, fields);
+    if (r->header_only) {
+        etg_composite_esi_answer_head(way->page);
+        return pass(f, bb);
+    }
+    way->stage = HOLDING;
+    return hold(f, bb);
+}
+
+static int is_failure(const apr_bucket *e)
+{
+    return AP_BUCKET_IS_EOC(e) || AP_BUCKET_IS_ERROR(e);
+}
+
+static int has_failed(const apr_bucket_brigade *bb)
+{
+    for (const apr_bucket *e = APR_BRIGADE_FIRST(bb);
+         e != APR_BRIGADE_SENTINEL(bb);
+         e = APR_BUCKET_NEXT(e)) {
+        if (is_failure(e)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int is_page(const etg_composite_esi *esi, request_rec *r,
+                   const apr_table_t *fields)
+{
+    if (!may_have_body(r->status)
+        || !etg_composite_esi_is_in(esi->dir, fields)) {
+        return 0;
+    }
+    if (apr_table_get(fields, "Content-Encoding") != NULL) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      ETGLOGNO(0513) "the page has a Content-Encoding that "
+                      "nobody asked for; its ESI is not processed");
+        return 0;
+    }
+    return 1;
+}
+
+static int may_have_body(int status)
+{
+    return status >= HTTP_OK && status != HTTP_PARTIAL_CONTENT
+        && status != HTTP_RANGE_NOT_SATISFIABLE
+        && !AP_STATUS_IS_HEADER_ONLY(status);
+}
+
+static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields)
+{
+    const passage *way = f->ctx;
+    const etg_composite_esi *esi = way->esi;
+    request_rec *r = f->r;
+    etg_composite_page *page = apr_pcalloc(r->pool, sizeof(*page));
+    etg_composite *c = &page->c;
+    const char *host = apr_table_get(r->headers_in, "Host");
+    etg_esi_origin origin = {
+        .scheme = ap_http_scheme(r),
+        .host = host != NULL ? host : ap_get_server_name(r),
+        .target = target_of(esi->first),
+        .prefixes = esi->dir->esi_allow,
+    };
+
+    c->r = r;
+    c->dir = esi->dir;
+    c->runtime = esi->runtime;
+    c->next = f->next;
+    c->until = etg_steady_now() + esi->dir->deadline;
+    c->count = 1;
+    c->parts = apr_pcalloc(r->pool, sizeof(*c->parts));
+    c->parts[0].fields = fields;
+    begin_part(c, origin.target);
+    c->others = apr_array_make(r->pool, 1, sizeof(const apr_table_t *));
+    page->esi = etg_esi_page_make(&origin, (apr_uint64_t)c->dir->max_bytes,
+                                  r->pool);
+    if (etg_entity_digest_begin(&page->digest, r->pool) != APR_SUCCESS) {
+        page->digest = NULL;
+    }
+    return page;
+}
+
+/* Some clients write the whole URL. */
+static const char *target_of(const request_rec *first)
+{
+    if (*first->unparsed_uri == '/') {
+        return first->unparsed_uri;
+    }
+    return apr_uri_unparse(first->pool, &first->parsed_uri,
+                           APR_URI_UNP_OMITSITEPART);
+}
+
+static void begin_part(etg_composite *c, const char *target)
+{
+    etg_composite_had *part = &c->parts[0];
+    etg_composite_line *line = apr_pcalloc(c->r->pool, sizeof(*line));
+
+    line->part.name = "page";
+    part->line = line;
+    part->url = target;
+    part->is_answered = 1;
+    part->status = c->r->status;
+    etg_composite_take_tag(part);
+}
+
+/* What has been held of a page that breaks off goes nowhere: whoever writes
+ * heads makes an error of it. */
+static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    passage *way = f->ctx;
+
+    while (!APR_BRIGADE_EMPTY(bb)) {
+        apr_bucket *e = APR_BRIGADE_FIRST(bb);
+        const char *data;
+        apr_size_t length;
+        apr_status_t rv = APR_SUCCESS;
+
+        if (is_failure(e)) {
+            return pass(f, bb);
+        }
+        if (APR_BUCKET_IS_EOS(e)) {
+            way->stage = DROPPING;
+            apr_brigade_cleanup(bb);
+            return etg_composite_esi_answer(way->page);
+        }
+        if (!APR_BUCKET_IS_METADATA(e)) {
+            rv = apr_bucket_read(e, &data, &length, APR_BLOCK_READ);
+            if (rv != APR_SUCCESS) {
+                return rv;
+            }
+            rv = add(way->page, data, length);
+        }
+        apr_bucket_delete(e);
+        if (rv != APR_SUCCESS) {
+            way->stage = DROPPING;
+            apr_brigade_cleanup(bb);
+            return etg_composite_esi_refuse(way->page);
+        }
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t add(etg_composite_page *page, const char *data,
+                        apr_size_t length)
+{
+    page->bytes += length;
+    if (page->bytes > (apr_uint64_t)page->c.dir->max_bytes) {
+        return APR_ENOSPC;
+    }
+    if (page->digest != NULL) {
+        etg_entity_digest_add(page->digest, data, length);
+    }
+    return etg_esi_page_feed(page->esi, (etg_bytes){
+        (const unsigned char *)data, length });
+}
+
+static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    ap_remove_output_filter(f);
+    return ap_pass_brigade(f->next, bb);
+}
+
+/* The answer is complete without the body, and its client is not to wait for
+ * the end of that. */
+static apr_status_t end_early(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    passage *way = f->ctx;
+    apr_status_t rv;
+
+    way->stage = DROPPING;
+    apr_brigade_cleanup(bb);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    rv = ap_pass_brigade(f->next, bb);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    /* The filter that writes heads takes flushes for a part of the body. */
+    apr_brigade_cleanup(bb);
+    return ap_fflush(f->r->connection->output_filters, bb);
+}
