@@ -127,6 +127,9 @@ int etg_cache_refresh_has_failed(const etg_cache_context *ctx);
 int etg_cache_be_patient(etg_cache_context *ctx, request_rec *r);
 /* How long that is; not above 0: not at all. */
 apr_interval_time_t etg_cache_patience(const etg_cache_context *ctx);
+/* `otherwise`, or less: how long a part of a composite may wait for others. */
+apr_interval_time_t etg_cache_time_left(const etg_cache_context *ctx,
+                                        apr_interval_time_t otherwise);
 /* A part of a composite that has waited for others until it was too late to
  * fetch: its stale response, if it may stand in, or a 504. DECLINED: there is
  * time. */

@@ -17,6 +17,7 @@
 #include "modules/cache/cache_cluster.h"
 
 #include "lib/lease_wait.h"
+#include "modules/cache/cache_background.h"
 
 static int is_shared(const etg_cache_context *ctx);
 static apr_status_t ask(etg_cache_context *ctx, etg_store_lease_state *state);
@@ -124,8 +125,8 @@ static apr_interval_time_t patience(const etg_cache_context *ctx,
 {
     apr_interval_time_t spent = apr_time_now() - since;
 
-    return etg_internal_time_left(
-        ctx->first, ctx->dir->collapse_wait - (spent > 0 ? spent : 0));
+    return etg_cache_time_left(ctx, ctx->dir->collapse_wait
+                                    - (spent > 0 ? spent : 0));
 }
 
 /* 0: the time is up. Sleeps are added up, so that a wall clock that is set

@@ -4,7 +4,6 @@
 #define ETG_CACHE_CLUSTER_H
 
 #include "modules/cache/cache.h"
-#include "modules/glue/internal_request.h"
 
 /* This request leads on its host, which it has asked to since `since`: asks
  * for the lease on the fetch, and waits while another host has it, at most

@@ -186,7 +186,7 @@ static etg_collapse_role join(etg_cache_context *ctx)
 static etg_collapse_role join_here(etg_cache_context *ctx)
 {
     apr_interval_time_t patience = ctx->dir->collapse_wait;
-    apr_interval_time_t left = etg_internal_time_left(ctx->first, patience);
+    apr_interval_time_t left = etg_cache_time_left(ctx, patience);
     etg_collapse_role role = etg_collapse_join(ctx->runtime->collapse,
                                                &ctx->collapse_key,
                                                left < patience ? 0 : patience,

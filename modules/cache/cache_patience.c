@@ -11,6 +11,7 @@
 
 static int may_be_patient(const etg_cache_context *ctx);
 static int may_stand_in(const etg_cache_context *ctx);
+static int has_for_errors(const etg_cache_context *ctx);
 static int serve_stale(etg_cache_context *ctx, request_rec *r,
                        const char *detail);
 
@@ -50,23 +51,33 @@ apr_interval_time_t etg_cache_patience(const etg_cache_context *ctx)
 {
     const etg_cache_dir_conf *dir = ctx->dir;
 
-    return etg_internal_time_left(ctx->first,
-                                  dir->patience < dir->collapse_wait
-                                  ? dir->patience : dir->collapse_wait);
+    return etg_cache_time_left(ctx, dir->patience < dir->collapse_wait
+                                    ? dir->patience : dir->collapse_wait);
 }
 
-/* It leads nobody: its fetch would be cut. */
+apr_interval_time_t etg_cache_time_left(const etg_cache_context *ctx,
+                                        apr_interval_time_t otherwise)
+{
+    return etg_internal_time_left(ctx->first, has_for_errors(ctx), otherwise);
+}
+
+static int has_for_errors(const etg_cache_context *ctx)
+{
+    return ctx->found.stored != NULL && ctx->found.reuse.stale_on_error
+        && ctx->errand == NULL && !ctx->observe
+        && ctx->body_trouble == APR_SUCCESS;
+}
+
+/* What it leads ends: a fetch would be cut. */
 int etg_cache_be_late(etg_cache_context *ctx, request_rec *r)
 {
     int rv = DECLINED;
 
-    if (ctx->errand != NULL || etg_internal_time_left(r, 1) > 0) {
+    if (ctx->errand != NULL || etg_cache_time_left(ctx, 1) > 0) {
         return DECLINED;
     }
-    ctx->plan = ETG_CACHE_FETCH;
     ctx->status.collapsed = 0;
-    if (ctx->body_trouble == APR_SUCCESS && !ctx->observe
-        && etg_cache_may_serve_on_error(ctx, HTTP_GATEWAY_TIME_OUT)) {
+    if (has_for_errors(ctx)) {
         rv = serve_stale(ctx, r, "stale-if-error");
     }
     if (rv == DECLINED) {

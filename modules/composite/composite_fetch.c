@@ -24,11 +24,10 @@
 
 #define FIRST_ROOM 4096
 #define KEPT_BYTES (1024 * 1024)
+/* At most, for a stale response in place of a part that is late. */
+#define STAND_IN_TIME apr_time_from_msec(100)
 /* How often it is asked whether anybody waits. */
 #define LOOK_EVERY apr_time_from_msec(50)
-/* A stale copy that stands in for a backend that is late is on its way that
- * long before the part's limit, or a tenth of it. */
-#define STAND_IN_TIME apr_time_from_msec(100)
 
 typedef struct slot {
     etg_composite_gathering *gathering;
@@ -427,6 +426,11 @@ static void drop_pending(slot *s)
     pthread_mutex_unlock(&g->lock);
 }
 
+apr_interval_time_t etg_composite_stand_in_time(apr_interval_time_t whole)
+{
+    return whole / 10 < STAND_IN_TIME ? whole / 10 : STAND_IN_TIME;
+}
+
 static etg_composite_outcome ask(slot *s, reception *body, apr_pool_t *p,
                                  etg_internal_answer *answer)
 {
@@ -435,9 +439,9 @@ static etg_composite_outcome ask(slot *s, reception *body, apr_pool_t *p,
     apr_status_t rv;
 
     asked.limit = s->until - etg_steady_now();
-    margin = asked.limit / 10;
-    asked.backend_limit = asked.limit
-        - (margin < STAND_IN_TIME ? margin : STAND_IN_TIME);
+    margin = s->ask.backend_limit > 0 ? s->ask.backend_limit
+        : etg_composite_stand_in_time(asked.limit);
+    asked.backend_limit = asked.limit > margin ? asked.limit - margin : 1;
     asked.take = take;
     asked.take_baton = body;
     if (asked.limit <= 0) {

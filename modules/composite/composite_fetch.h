@@ -53,14 +53,19 @@ apr_status_t etg_composite_gathering_make(etg_composite_gathering **gathering,
  * thread only, and only before the first ask is sent. */
 apr_pool_t *etg_composite_gathering_pool(etg_composite_gathering *gathering);
 
-/* Sends the ask (copied; take, owner and backend_limit are ours) for a place,
- * which was not asked for before. `until`: by the steady clock; ask->limit: how
- * long it may take in any case, 0: as long as that. Workers NULL: it is asked
- * for in the waiting, and its limit counts from then. */
+/* Sends the ask (copied; take and owner are ours) for a place, which was not
+ * asked for before. `until`: by the steady clock; ask->limit: how long it may
+ * take in any case, 0: as long as that; ask->backend_limit: how long before its
+ * end what may stand in for its backend is due, 0: by what it may take.
+ * Workers NULL: it is asked for in the waiting, and its limit counts from then.
+ */
 void etg_composite_gathering_send(etg_composite_gathering *gathering,
                                   unsigned place, const etg_internal_ask *ask,
                                   apr_time_t until, etg_internal *internal,
                                   etg_workers *workers);
+
+/* How much of `whole` is kept for what stands in for a late backend. */
+apr_interval_time_t etg_composite_stand_in_time(apr_interval_time_t whole);
 
 /* Has who waits for all this left? Asked now and then. */
 typedef int etg_composite_is_gone(void *baton);

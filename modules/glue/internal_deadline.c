@@ -193,6 +193,7 @@ void etg_internal_stand_in(const request_rec *r)
 
 /* Both deadlines are never changed. */
 apr_interval_time_t etg_internal_time_left(const request_rec *r,
+                                           int has_stand_in,
                                            apr_interval_time_t otherwise)
 {
     const etg_internal_run *run = etg_internal_run_of(r->connection);
@@ -201,7 +202,8 @@ apr_interval_time_t etg_internal_time_left(const request_rec *r,
     if (run == NULL) {
         return otherwise;
     }
-    left = run->backend_deadline - etg_steady_now();
+    left = (has_stand_in ? run->backend_deadline : run->deadline)
+         - etg_steady_now();
     if (left <= 0 || etg_internal_run_cut(run) != APR_SUCCESS) {
         return 0;
     }

@@ -149,12 +149,14 @@ void etg_internal_awaited_by(const request_rec *r,
 /* The module has a response for the case that the backend fails. */
 void etg_internal_stand_in(const request_rec *r);
 
-/* How long a module may wait for something other than the backend, and still
- * answer: `otherwise` or less. 0: it is too late. A client's: `otherwise`. */
+/* How long a module may wait for something other than the backend: `otherwise`
+ * or less. With a response that stands in, it comes in time after that. 0: it
+ * is too late. A client's: `otherwise`. */
 apr_interval_time_t etg_internal_time_left(const request_rec *r,
+                                           int has_stand_in,
                                            apr_interval_time_t otherwise);
 
-/* Does nobody want its answer any more? */
+/* Has it been cut? */
 int etg_internal_is_cut(const request_rec *r);
 
 /* Cuts all that run and refuses others. Never blocks. */
