@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What mod_etag_composite does, as one of the demo's stories: a dashboard made
-of three answers of the backend, one of them a list whose data is looked at.
+"""What mod_etag_composite does, as two of the demo's stories: a dashboard made
+of three answers of the backend, one of them a list whose data is looked at; and
+a page of HTML with two fragments.
 
-Dashboard(demo) uses the Demo of show.py: its servers, counts and claims.
+Both use the Demo of show.py: its servers, counts and claims.
 """
 import json
 import os
@@ -119,6 +120,82 @@ class Dashboard:
                         == json.loads(first.body)["offers"]
                         and "ETag" in whole.fields
                         and "ETag-Composite" not in whole.fields)
+
+
+class ShopPage:
+    PAGE = "/shop/"
+    FRAGMENTS = (b"<p>Table 00001: ", b"<ul><li>Lamp 00003</li></ul>")
+
+    def __init__(self, demo):
+        self.demo = demo
+        self.claims = demo.claims
+        self.etagere = demo.etagere
+        self.offers = os.path.join(demo.state, "offers.json")
+
+    def show(self):
+        print("\nA page with two fragments (Edge Side Includes): %s"
+              % self.PAGE)
+        raw = self.demo.backend.ask(self.PAGE)
+        self.demo.show_header()
+        first = self.demo.show_row(self.PAGE, "Etagere, first time",
+                                   self.etagere)
+        again = self.demo.show_row(self.PAGE, "Etagere, again", self.etagere)
+        tag = self.demo.show_row(self.PAGE, "Etagere, If-None-Match",
+                                 self.etagere, fields=having(first[0]))
+        print()
+        self.claim_page(raw, first)
+        self.demo.expect("then nobody has to be asked", *again[:2], 200, 0)
+        self.claims.say("for the same page and tag",
+                        again[0].body == first[0].body
+                        and again[0].fields["ETag"] == first[0].fields["ETag"])
+        self.demo.expect("who has it is told so by 304", *tag[:2], 304, 0)
+        self.show_change(first[0])
+        self.show_down()
+
+    def claim_page(self, raw, first):
+        self.demo.expect("the backend is asked for the page and for its "
+                         "fragments", *first[:2], 200, 3, etag="^W?/?\"")
+        self.claims.say(
+            "which stand where the backend's page has marks",
+            raw.body.count(b"<esi:include ") == len(self.FRAGMENTS)
+            and b"esi:" not in first[0].body
+            and all(part in first[0].body for part in self.FRAGMENTS))
+        self.claims.say(
+            "only servers are told of marks", "Surrogate-Control" in raw.fields
+            and "Surrogate-Control" not in first[0].fields)
+
+    def show_change(self, first):
+        product = json.loads(self.etagere.ask("/api/products/1").body)
+        price = product["price_cents"] + 1
+        post = self.etagere.ask(
+            "/api/products/1", method="POST",
+            fields={"Content-Type": "application/json"},
+            body=json.dumps({"price_cents": price}))
+        self.claims.say("the product in it is given another price",
+                        post.status == 200)
+        new, requests = self.demo.counted(self.etagere, self.PAGE,
+                                          fields=having(first))
+        self.demo.expect("then its fragment is asked for, and not the page",
+                         new, requests, 200, 1)
+        self.claims.say("the page's tag has moved, and the new price is "
+                        "there", b": %d cents" % price in new.body
+                        and new.fields["ETag"] != first.fields["ETag"])
+
+    def show_down(self):
+        os.rename(self.offers, self.offers + ".away")
+        self.etagere.ask("/shop/offers", method="PURGE")
+        answer = self.etagere.ask(self.PAGE)
+        self.claims.say(
+            "the offers are down (onerror=\"continue\"): %d, ETag-Composite: "
+            "%s" % (answer.status, answer.fields.get("ETag-Composite")),
+            answer.status == 200 and "incomplete" in answer.fields.get(
+                "ETag-Composite", ""))
+        self.claims.say(
+            "then nothing stands there, and the page has no tag",
+            self.FRAGMENTS[0] in answer.body
+            and self.FRAGMENTS[1] not in answer.body
+            and b"esi:" not in answer.body and "ETag" not in answer.fields)
+        os.rename(self.offers + ".away", self.offers)
 
 
 def having(answer):

@@ -22,7 +22,7 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
-from dashboard import Dashboard  # noqa: E402
+from dashboard import Dashboard, ShopPage  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DEADLINE_S = 60
@@ -563,9 +563,9 @@ def main():
     options = parser.parse_args()
     demo = Demo(options)
     for story in (demo.show_pages, demo.show_speed, demo.show_change,
-                  demo.show_data, Dashboard(demo).show, demo.show_private,
-                  demo.show_stampede, demo.show_next_page, demo.show_stale,
-                  demo.show_coding, demo.show_restart,
+                  demo.show_data, Dashboard(demo).show, ShopPage(demo).show,
+                  demo.show_private, demo.show_stampede, demo.show_next_page,
+                  demo.show_stale, demo.show_coding, demo.show_restart,
                   demo.show_dead_backend):
         try:
             story()
