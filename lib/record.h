@@ -48,7 +48,9 @@ typedef enum etg_record_kind {
     ETG_RECORD_ITEM_LEASE = 'L',
     /* What mod_etag_freshness remembers. */
     ETG_RECORD_SEEN_NAMES = 'n',
-    ETG_RECORD_SEEN = 's'
+    ETG_RECORD_SEEN = 's',
+    /* What mod_etag_composite remembers. */
+    ETG_RECORD_ESI = 'e'
 } etg_record_kind;
 
 typedef struct etg_record_writer {
