@@ -75,6 +75,7 @@ typedef struct etg_composite_had {
 
 typedef struct etg_composite {
     request_rec *r;
+    apr_pool_t *pool;             /* of what comes; NULL: that of r */
     const etg_composite_dir_conf *dir;
     const etg_composite_plan *plan;   /* NULL: it is a page with ESI */
     const etg_composite_runtime *runtime;

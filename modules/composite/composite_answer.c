@@ -114,7 +114,7 @@ void etg_composite_set_fields(etg_composite *c)
         apr_table_setn(r->headers_out, "ETag", c->tag);
     }
     set_purge_tags(c);
-    if (c->is_incomplete) {
+    if (c->is_incomplete && missing(c) != NULL) {
         apr_table_setn(r->headers_out, "ETag-Composite",
                        apr_psprintf(r->pool, "incomplete; parts=\"%s\"",
                                     missing(c)));

@@ -175,7 +175,7 @@ const etg_composite_had *etg_composite_ask(etg_composite *c)
     if (etg_composite_gathering_make(
             &gathering, c->count,
             (apr_uint64_t)c->dir->max_bytes - c->body_bytes - c->held_bytes,
-            c->runtime->memory, c->r->pool)
+            c->runtime->memory, c->pool != NULL ? c->pool : c->r->pool)
         != APR_SUCCESS) {
         etg_composite_fail(c, &c->parts[0], HTTP_SERVICE_UNAVAILABLE,
                            "there is no memory to ask for it");

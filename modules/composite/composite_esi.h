@@ -10,7 +10,8 @@
  * ESI goes on as it comes, and the client's own preconditions are decided; a
  * page with ESI is held to its end. Then its fragments are asked for
  * (composite_esi_fragments.c), and the answer is made of both
- * (composite_esi_answer.c).
+ * (composite_esi_answer.c). A page that is longer than what may be held is
+ * answered in portions like that, without a tag.
  */
 #ifndef ETG_COMPOSITE_ESI_H
 #define ETG_COMPOSITE_ESI_H
@@ -34,9 +35,13 @@ typedef struct etg_composite_esi {
 typedef struct etg_composite_page {
     etg_composite c;              /* part 0 is the page itself, part n the
                                    * fragment n - 1 of `esi` */
+    etg_composite_had itself;     /* part 0 */
     etg_esi_page *esi;
     apr_uint64_t bytes;           /* of the page, as it came */
     etg_entity_digest *digest;    /* of those */
+    int is_in_portions;           /* the head has gone out, and what is held
+                                   * is not all of it */
+    int is_answered;              /* whatever else comes of it is dropped */
     apr_array_header_t *asked;    /* rows of composite_esi_fragments.c, one
                                    * per fragment */
 } etg_composite_page;
@@ -55,6 +60,9 @@ void etg_composite_esi_filter_insert(etg_composite_esi *esi, request_rec *r);
 
 /* ---- composite_esi_fragments.c ---- */
 
+/* Forgets all that has been held, for what comes next. */
+void etg_composite_esi_begin(etg_composite_page *page);
+
 /* Asks for all fragments of the page that has come, and for theirs. Returns
  * the one whose failure ends it all, or NULL. */
 const etg_composite_had *etg_composite_esi_gather(etg_composite_page *page);
@@ -68,7 +76,8 @@ int etg_composite_esi_decide(request_rec *r);
 void etg_composite_esi_answer_head(etg_composite_page *page);
 /* The page's end has come: answers. */
 apr_status_t etg_composite_esi_answer(etg_composite_page *page);
-/* It is too long. */
-apr_status_t etg_composite_esi_refuse(etg_composite_page *page);
+/* It is longer than what may be held: sends what there is, as a portion. The
+ * page is then ready for the next. */
+apr_status_t etg_composite_esi_send_portion(etg_composite_page *page);
 
 #endif

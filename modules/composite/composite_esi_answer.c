@@ -12,11 +12,19 @@
 static const char *field_of(const request_rec *r, const char *name);
 static int is_by_data(request_rec *r);
 static void finish_digest(etg_composite_page *page);
+static void begin_portions(etg_composite_page *page);
+static apr_status_t put_together(etg_composite_page *page,
+                                 apr_bucket_brigade **bb, apr_off_t *length);
+static void add_end(apr_bucket_brigade *bb);
+static apr_status_t pass_end(etg_composite_page *page,
+                             apr_bucket_brigade *bb);
 static void say_markup(const etg_composite_page *page);
 static apr_status_t leave(etg_composite_page *page);
 static apr_status_t fail(etg_composite_page *page,
                          const etg_composite_had *part);
 static apr_status_t refuse(etg_composite_page *page, const char *why);
+static apr_status_t answer_problem(etg_composite_page *page, int status,
+                                   const char *why, const char *part);
 static void drop_fields(request_rec *r);
 static apr_bucket_brigade *assemble(etg_composite_page *page,
                                     apr_off_t *length);
@@ -90,27 +98,24 @@ apr_status_t etg_composite_esi_answer(etg_composite_page *page)
 {
     etg_composite *c = &page->c;
     request_rec *r = c->r;
-    const etg_composite_had *failed;
-    apr_bucket_brigade *bb;
-    apr_off_t length;
+    apr_bucket_brigade *bb = NULL;
+    apr_off_t length = 0;
+    apr_status_t rv;
     int result = DECLINED;
 
-    if (etg_esi_page_end(page->esi) != APR_SUCCESS) {
-        return refuse(page, "the page's ESI cannot be read");
+    rv = etg_esi_page_end(page->esi);
+    if (rv == APR_SUCCESS) {
+        rv = put_together(page, &bb, &length);
+    }
+    say_markup(page);
+    if (rv != APR_SUCCESS || page->is_answered) {
+        return rv;
+    }
+    if (page->is_in_portions) {
+        return pass_end(page, bb);
     }
     finish_digest(page);
-    failed = etg_composite_esi_gather(page);
-    say_markup(page);
-    if (c->has_left) {
-        return leave(page);
-    }
-    if (failed != NULL) {
-        return fail(page, failed);
-    }
-    bb = assemble(page, &length);
-    if (bb == NULL) {
-        return refuse(page, "the page has too many fragments");
-    }
+    add_end(bb);
     if (c->count == 1 && (apr_uint64_t)length == page->bytes) {
         return send_as_it_is(page, bb);
     }
@@ -123,15 +128,86 @@ apr_status_t etg_composite_esi_answer(etg_composite_page *page)
                            ? result : etg_composite_send(c, bb, length));
 }
 
+apr_status_t etg_composite_esi_send_portion(etg_composite_page *page)
+{
+    etg_composite *c = &page->c;
+    apr_bucket_brigade *bb = NULL;
+    apr_off_t length;
+    apr_status_t rv = put_together(page, &bb, &length);
+
+    if (rv != APR_SUCCESS || page->is_answered) {
+        return rv;
+    }
+    if (!page->is_in_portions) {
+        begin_portions(page);
+    }
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(bb->bucket_alloc));
+    rv = ap_pass_brigade(c->next, bb);
+    if (rv == APR_SUCCESS) {
+        etg_composite_esi_begin(page);
+    }
+    return rv;
+}
+
+/* Nothing can be said of the whole. */
+static void begin_portions(etg_composite_page *page)
+{
+    etg_composite *c = &page->c;
+
+    page->is_in_portions = 1;
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, c->r,
+                  ETGLOGNO(0514) "the page is longer than "
+                  "ETagCompositeMaxBytes: it goes out in portions, without a "
+                  "tag");
+    apr_table_setn(c->r->notes, "etag-composite", "portions");
+    c->is_incomplete = 1;
+    clear_fields(c->r);
+    etg_composite_set_fields(c);
+    apr_table_unset(c->r->headers_in, "Range");
+}
+
+/* What there is of the page, with its fragments; or it is answered, with an
+ * error. */
+static apr_status_t put_together(etg_composite_page *page,
+                                 apr_bucket_brigade **bb, apr_off_t *length)
+{
+    const etg_composite_had *failed = etg_composite_esi_gather(page);
+
+    if (page->c.has_left) {
+        return leave(page);
+    }
+    if (failed != NULL) {
+        return fail(page, failed);
+    }
+    *bb = assemble(page, length);
+    if (*bb == NULL) {
+        return refuse(page, "the page's fragments stand in too many places");
+    }
+    return APR_SUCCESS;
+}
+
+static void add_end(apr_bucket_brigade *bb)
+{
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+}
+
+static apr_status_t pass_end(etg_composite_page *page,
+                             apr_bucket_brigade *bb)
+{
+    add_end(bb);
+    return ap_pass_brigade(page->c.next, bb);
+}
+
 static void finish_digest(etg_composite_page *page)
 {
-    etg_composite_had *part = &page->c.parts[0];
+    etg_composite_had *part = &page->itself;
     etg_entity_id id;
 
     if (part->etag == NULL && page->digest != NULL
         && etg_entity_digest_end(page->digest, &id) == APR_SUCCESS) {
         memcpy(part->digest, id.bytes, sizeof(part->digest));
         part->has_digest = 1;
+        page->c.parts[0] = *part;
     }
 }
 
@@ -170,28 +246,36 @@ static apr_status_t fail(etg_composite_page *page,
                   ETGLOGNO(0510) "fragment %s: %s",
                   part->url != NULL ? part->url : part->line->part.name,
                   part->failure);
-    apr_table_setn(r->notes, "etag-composite", "failed");
-    drop_fields(r);
-    return status_of(page, etg_composite_send_problem(
-        page->c.next, r, part->failure_status, part->failure,
-        part->line->part.name));
-}
-
-apr_status_t etg_composite_esi_refuse(etg_composite_page *page)
-{
-    return refuse(page, "the page is longer than ETagCompositeMaxBytes");
+    return answer_problem(page, part->failure_status, part->failure,
+                          part->line->part.name);
 }
 
 static apr_status_t refuse(etg_composite_page *page, const char *why)
 {
-    request_rec *r = page->c.r;
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, page->c.r,
+                  ETGLOGNO(0515) "%s; the answer is 502", why);
+    return answer_problem(page, HTTP_BAD_GATEWAY, why, NULL);
+}
 
-    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
-                  ETGLOGNO(0514) "%s; the answer is 502", why);
+/* A client that has the beginning already must not take it for the whole. */
+static apr_status_t answer_problem(etg_composite_page *page, int status,
+                                   const char *why, const char *part)
+{
+    request_rec *r = page->c.r;
+    apr_bucket_brigade *bb;
+
+    page->is_answered = 1;
     apr_table_setn(r->notes, "etag-composite", "failed");
-    drop_fields(r);
-    return status_of(page, etg_composite_send_problem(
-        page->c.next, r, HTTP_BAD_GATEWAY, why, NULL));
+    if (!page->is_in_portions) {
+        drop_fields(r);
+        return status_of(page, etg_composite_send_problem(
+            page->c.next, r, status, why, part));
+    }
+    bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(
+        HTTP_BAD_GATEWAY, NULL, r->pool, bb->bucket_alloc));
+    add_end(bb);
+    return ap_pass_brigade(page->c.next, bb);
 }
 
 /* As of an error: what was said of the page alone is not said of it. */
@@ -210,7 +294,7 @@ static apr_bucket_brigade *assemble(etg_composite_page *page,
     request_rec *r = page->c.r;
     assembly whole = {
         .bb = apr_brigade_create(r->pool, r->connection->bucket_alloc),
-        .p = r->pool,
+        .p = page->c.pool,
     };
 
     if (etg_esi_page_assemble(page->esi, take_text, &whole)
@@ -218,8 +302,6 @@ static apr_bucket_brigade *assemble(etg_composite_page *page,
         apr_brigade_destroy(whole.bb);
         return NULL;
     }
-    APR_BRIGADE_INSERT_TAIL(whole.bb,
-                            apr_bucket_eos_create(whole.bb->bucket_alloc));
     *length = whole.length;
     return whole.bb;
 }
@@ -242,7 +324,7 @@ static apr_status_t send_as_it_is(etg_composite_page *page,
     unset(r, "Surrogate-Control");
     if (etg_composite_esi_decide(r)) {
         apr_brigade_cleanup(bb);
-        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+        add_end(bb);
     }
     else {
         apr_table_setn(r->notes, "etag-composite", "plain");

@@ -41,7 +41,7 @@ static int is_page(const etg_composite_esi *esi, request_rec *r,
 static int may_have_body(int status);
 static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields);
 static const char *target_of(const request_rec *first);
-static void begin_part(etg_composite *c, const char *target);
+static void begin_itself(etg_composite_page *page, const char *target);
 static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb);
 static apr_status_t add(etg_composite_page *page, const char *data,
                         apr_size_t length);
@@ -170,13 +170,10 @@ static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields)
     c->runtime = esi->runtime;
     c->next = f->next;
     c->until = etg_steady_now() + esi->dir->deadline;
-    c->count = 1;
-    c->parts = apr_pcalloc(r->pool, sizeof(*c->parts));
-    c->parts[0].fields = fields;
-    begin_part(c, origin.target);
-    c->others = apr_array_make(r->pool, 1, sizeof(const apr_table_t *));
-    page->esi = etg_esi_page_make(&origin, (apr_uint64_t)c->dir->max_bytes,
-                                  r->pool);
+    page->itself.fields = fields;
+    begin_itself(page, origin.target);
+    page->esi = etg_esi_page_make(&origin, 0, r->pool);
+    etg_composite_esi_begin(page);
     if (etg_entity_digest_begin(&page->digest, r->pool) != APR_SUCCESS) {
         page->digest = NULL;
     }
@@ -193,16 +190,16 @@ static const char *target_of(const request_rec *first)
                            APR_URI_UNP_OMITSITEPART);
 }
 
-static void begin_part(etg_composite *c, const char *target)
+static void begin_itself(etg_composite_page *page, const char *target)
 {
-    etg_composite_had *part = &c->parts[0];
-    etg_composite_line *line = apr_pcalloc(c->r->pool, sizeof(*line));
+    etg_composite_had *part = &page->itself;
+    etg_composite_line *line = apr_pcalloc(page->c.r->pool, sizeof(*line));
 
     line->part.name = "page";
     part->line = line;
     part->url = target;
     part->is_answered = 1;
-    part->status = c->r->status;
+    part->status = page->c.r->status;
     etg_composite_take_tag(part);
 }
 
@@ -234,10 +231,10 @@ static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb)
             rv = add(way->page, data, length);
         }
         apr_bucket_delete(e);
-        if (rv != APR_SUCCESS) {
+        if (rv != APR_SUCCESS || way->page->is_answered) {
             way->stage = DROPPING;
             apr_brigade_cleanup(bb);
-            return etg_composite_esi_refuse(way->page);
+            return rv;
         }
     }
     return APR_SUCCESS;
@@ -246,15 +243,27 @@ static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb)
 static apr_status_t add(etg_composite_page *page, const char *data,
                         apr_size_t length)
 {
-    page->bytes += length;
-    if (page->bytes > (apr_uint64_t)page->c.dir->max_bytes) {
-        return APR_ENOSPC;
-    }
+    apr_size_t most = (apr_size_t)page->c.dir->max_bytes;
+    apr_status_t rv = APR_SUCCESS;
+
     if (page->digest != NULL) {
         etg_entity_digest_add(page->digest, data, length);
     }
-    return etg_esi_page_feed(page->esi, (etg_bytes){
-        (const unsigned char *)data, length });
+    while (length > 0 && rv == APR_SUCCESS && !page->is_answered) {
+        etg_bytes portion = {
+            (const unsigned char *)data, length < most ? length : most
+        };
+
+        rv = etg_esi_page_feed(page->esi, portion);
+        if (APR_STATUS_IS_ENOSPC(rv)) {
+            rv = etg_composite_esi_send_portion(page);
+            continue;
+        }
+        page->bytes += portion.length;
+        data += portion.length;
+        length -= portion.length;
+    }
+    return rv;
 }
 
 static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb)

@@ -30,15 +30,32 @@ static void ask_for_alt(etg_composite_page *page, int place);
 static const etg_composite_had *put_in(etg_composite_page *page, int place);
 static int is_incomplete(const etg_composite *c);
 
+/* What has been sent is still of the last pool, if anybody keeps it. */
+void etg_composite_esi_begin(etg_composite_page *page)
+{
+    etg_composite *c = &page->c;
+
+    if (c->pool != NULL) {
+        apr_pool_destroy(c->pool);
+    }
+    apr_pool_create(&c->pool, c->r->pool);
+    apr_pool_tag(c->pool, "etag-composite-page");
+    c->parts = &page->itself;
+    c->count = 1;
+    c->body_bytes = 0;
+    c->others = apr_array_make(c->pool, 1, sizeof(const apr_table_t *));
+    page->bytes = 0;
+    page->asked = apr_array_make(c->pool, 4, sizeof(fragment_state));
+    etg_esi_page_go_on(page->esi, (apr_uint64_t)c->dir->max_bytes, c->pool);
+}
+
 const etg_composite_had *etg_composite_esi_gather(etg_composite_page *page)
 {
     etg_composite *c = &page->c;
     const etg_composite_had *failed = NULL;
 
-    page->asked = apr_array_make(c->r->pool, page->esi->fragments->nelts + 1,
-                                 sizeof(fragment_state));
     extend(page);
-    if (c->count > 1) {
+    if (c->count > 1 && c->forwarded == NULL) {
         etg_composite_forward(c);
     }
     c->held_bytes = page->bytes;
@@ -63,7 +80,7 @@ static void extend(etg_composite_page *page)
     if (count == before) {
         return;
     }
-    parts = apr_pcalloc(c->r->pool, count * sizeof(*parts));
+    parts = apr_pcalloc(c->pool, count * sizeof(*parts));
     memcpy(parts, c->parts, before * sizeof(*parts));
     c->parts = parts;
     c->count = count;
@@ -91,7 +108,7 @@ static const etg_composite_line *line_of(etg_composite_page *page,
                                          const etg_esi_fragment *fragment,
                                          const char *target, int has_alt)
 {
-    apr_pool_t *p = page->c.r->pool;
+    apr_pool_t *p = page->c.pool;
     etg_composite_line *line = apr_pcalloc(p, sizeof(*line));
     apr_interval_time_t left = page->c.until - etg_steady_now();
 
@@ -175,7 +192,7 @@ static void ask_for_alt(etg_composite_page *page, int place)
     fragment->is_from_alt = 1;
     APR_ARRAY_PUSH(page->c.others, const apr_table_t *)
         = part->failure == NULL ? part->fields
-                                : apr_table_make(page->c.r->pool, 1);
+                                : apr_table_make(page->c.pool, 1);
     memset(part, 0, sizeof(*part));
     part->line = line_of(page, fragment, fragment->alt, 0);
     part->url = fragment->alt;
