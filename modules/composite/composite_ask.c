@@ -13,9 +13,6 @@
 #include "lib/steady_clock.h"
 
 static void make_url(etg_composite *c, etg_composite_had *part);
-static const char *groups_of(const etg_composite *c,
-                             const etg_composite_line *line,
-                             const apr_array_header_t **groups);
 static const char *variable(void *baton, const char *name);
 static void forward(etg_composite *c);
 static int is_private(const etg_composite *c);
@@ -24,6 +21,8 @@ static int is_credentials(const char *name);
 static int is_wanted(const etg_composite *c, const etg_composite_had *part);
 static int wants_any(const etg_composite *c);
 static void send_all(etg_composite *c, etg_composite_gathering *gathering);
+static apr_interval_time_t stand_in_time(const etg_composite *c,
+                                         const etg_composite_had *part);
 static apr_table_t *fields_of(etg_composite *c, apr_pool_t *p);
 static int is_fatal(void *baton, unsigned place,
                     const etg_composite_result *result);
@@ -59,7 +58,8 @@ static void make_url(etg_composite *c, etg_composite_had *part)
         .baton = r->subprocess_env,
         .user = r->user,
     };
-    const char *reason = groups_of(c, line, &view.groups);
+    const char *reason = etg_section_path_values(&line->path, r->uri, r->pool,
+                                                 &view.groups);
 
     if (reason == NULL && line->part.params != NULL) {
         reason = etg_freshness_params(line->part.params, &view, r->pool,
@@ -78,34 +78,6 @@ static void make_url(etg_composite *c, etg_composite_had *part)
         etg_composite_fail(c, part, HTTP_BAD_REQUEST,
                            "the request has no fit value for a param");
     }
-}
-
-/* What path:N counts; NULL where the pattern has none. */
-static const char *groups_of(const etg_composite *c,
-                             const etg_composite_line *line,
-                             const apr_array_header_t **groups)
-{
-    const char *path = c->r->uri;
-    apr_pool_t *p = c->r->pool;
-    ap_regmatch_t found[ETG_PARAM_GROUP_MAX + 1];
-    apr_array_header_t *texts;
-
-    if (line->groups == NULL) {
-        return NULL;
-    }
-    if (ap_regexec(line->groups, path, ETG_PARAM_GROUP_MAX + 1, found, 0)
-        != 0) {
-        return "has a path that was changed after its section was found";
-    }
-    texts = apr_array_make(p, ETG_PARAM_GROUP_MAX + 1, sizeof(const char *));
-    for (int i = 0; i <= ETG_PARAM_GROUP_MAX; i++) {
-        APR_ARRAY_PUSH(texts, const char *) = found[i].rm_so < 0
-            ? NULL : apr_pstrmemdup(p, path + found[i].rm_so,
-                                    (apr_size_t)(found[i].rm_eo
-                                                 - found[i].rm_so));
-    }
-    *groups = texts;
-    return NULL;
 }
 
 static const char *variable(void *baton, const char *name)
@@ -237,11 +209,23 @@ static void send_all(etg_composite *c, etg_composite_gathering *gathering)
         if (is_wanted(c, part)) {
             ask.target = targets[i];
             ask.limit = part->line->part.timeout;
+            ask.backend_limit = stand_in_time(c, part);
             etg_composite_gathering_send(gathering, i, &ask, c->until,
                                          c->runtime->internal,
                                          c->runtime->workers);
         }
     }
+}
+
+/* The same in both rounds: where the first has waited for a backend all the
+ * time there was, the second has what stood in at once. */
+static apr_interval_time_t stand_in_time(const etg_composite *c,
+                                         const etg_composite_had *part)
+{
+    apr_interval_time_t own = part->line->part.timeout;
+
+    return etg_composite_stand_in_time(
+        own > 0 && own < c->dir->deadline ? own : c->dir->deadline);
 }
 
 void etg_composite_ask_fill(etg_composite *c, etg_internal_ask *ask,

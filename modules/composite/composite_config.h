@@ -11,12 +11,12 @@
 #include "lib/composite_part.h"
 #include "lib/composite_template.h"
 #include "modules/glue/option_table.h"
+#include "modules/glue/section_path.h"
 
 /* One line of ETagCompositePart. In pconf. */
 typedef struct etg_composite_line {
     etg_composite_part part;
-    ap_regex_t *groups;           /* that of its <LocationMatch>, for path:N;
-                                   * NULL: it has none */
+    etg_section_path path;        /* what path:N counts */
 } etg_composite_line;
 
 /* The parts of one section and what they are put into. A section that has

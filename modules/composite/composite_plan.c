@@ -14,7 +14,6 @@
 #define PLANS_KEY "etag-composite-plans"
 
 static apr_array_header_t *all_plans(apr_pool_t *pconf);
-static const char *read_section(cmd_parms *cmd, etg_composite_line *line);
 static const char *read_file(const char *path, apr_pool_t *p,
                              etg_bytes *text);
 static apr_status_t digest(etg_composite_plan *plan, apr_pool_t *p);
@@ -61,11 +60,11 @@ const apr_array_header_t *etg_composite_all_plans(apr_pool_t *pconf)
 const char *etg_composite_plan_add(cmd_parms *cmd, etg_composite_plan *plan,
                                    const char *text)
 {
-    etg_composite_line line = { .groups = NULL };
+    etg_composite_line line = { .path = { NULL, NULL } };
     const char *error = etg_composite_part_parse(text, cmd->pool, &line.part);
 
     if (error == NULL) {
-        error = read_section(cmd, &line);
+        error = etg_section_path_read(cmd, line.part.params, &line.path);
     }
     if (error != NULL) {
         return error;
@@ -81,38 +80,6 @@ const char *etg_composite_plan_add(cmd_parms *cmd, etg_composite_plan *plan,
         }
     }
     APR_ARRAY_PUSH(plan->lines, etg_composite_line) = line;
-    return NULL;
-}
-
-/* The pattern that path:N counts in. */
-static const char *read_section(cmd_parms *cmd, etg_composite_line *line)
-{
-    const ap_directive_t *section = cmd->directive->parent;
-    int is_pattern = section != NULL
-        && (!ap_cstr_casecmp(section->directive, "<LocationMatch")
-            || (!ap_cstr_casecmp(section->directive, "<Location")
-                && *section->args == '~'));
-
-    if (is_pattern && cmd->path != NULL) {
-        line->groups = ap_pregcomp(cmd->pool, cmd->path, AP_REG_EXTENDED);
-    }
-    for (int i = 0; line->part.params != NULL
-                    && i < line->part.params->nelts; i++) {
-        const etg_from_param *param = &APR_ARRAY_IDX(line->part.params, i,
-                                                     etg_from_param);
-
-        if (param->kind != ETG_PARAM_PATH) {
-            continue;
-        }
-        if (line->groups == NULL) {
-            return "path:N needs a <LocationMatch>, whose groups it counts";
-        }
-        if (param->number > (int)line->groups->re_nsub) {
-            return apr_psprintf(cmd->pool, "path:%d, but \"%s\" has %d groups",
-                                param->number, cmd->path,
-                                (int)line->groups->re_nsub);
-        }
-    }
     return NULL;
 }
 

@@ -28,7 +28,6 @@ static const char *check_secret(cmd_parms *cmd, const void *value);
 static const char *check_threads(cmd_parms *cmd, const void *value);
 static const char *check_is_main(cmd_parms *cmd, const void *value);
 static apr_array_header_t *all_lines(apr_pool_t *pconf);
-static const char *read_section(cmd_parms *cmd, etg_freshness_line *line);
 static int is_none(const apr_array_header_t *texts);
 
 static const char *const digests[] = { "sha256", "rails", NULL };
@@ -177,47 +176,14 @@ static const char *set_from(cmd_parms *cmd, void *directory, const char *args)
                                cmd->directive->line_num);
     error = etg_freshness_from_parse(args, cmd->pool, &line->from);
     if (error == NULL) {
-        error = read_section(cmd, line);
+        line->section = cmd->path != NULL ? cmd->path : "";
+        error = etg_section_path_read(cmd, line->from.params, &line->path);
     }
     if (error != NULL) {
         return apr_psprintf(cmd->pool, "ETagFreshnessFrom: %s", error);
     }
     APR_ARRAY_PUSH(all, etg_freshness_line *) = line;
     APR_ARRAY_PUSH(conf->lines, etg_freshness_line *) = line;
-    return NULL;
-}
-
-/* Which section it stands in, and the pattern that path:N counts in. */
-static const char *read_section(cmd_parms *cmd, etg_freshness_line *line)
-{
-    const ap_directive_t *section = cmd->directive->parent;
-    const char *pattern = cmd->path;
-    int is_pattern = section != NULL
-        && (!ap_cstr_casecmp(section->directive, "<LocationMatch")
-            || (!ap_cstr_casecmp(section->directive, "<Location")
-                && *section->args == '~'));
-
-    line->section = pattern != NULL ? apr_pstrdup(cmd->pool, pattern) : "";
-    if (is_pattern && pattern != NULL) {
-        line->groups = ap_pregcomp(cmd->pool, pattern, AP_REG_EXTENDED);
-    }
-    for (int i = 0; line->from.params != NULL
-                    && i < line->from.params->nelts; i++) {
-        const etg_from_param *param = &APR_ARRAY_IDX(line->from.params, i,
-                                                     etg_from_param);
-
-        if (param->kind != ETG_PARAM_PATH) {
-            continue;
-        }
-        if (line->groups == NULL) {
-            return "path:N needs a <LocationMatch>, whose groups it counts";
-        }
-        if (param->number > (int)line->groups->re_nsub) {
-            return apr_psprintf(cmd->pool, "path:%d, but \"%s\" has %d groups",
-                                param->number, pattern,
-                                (int)line->groups->re_nsub);
-        }
-    }
     return NULL;
 }
 

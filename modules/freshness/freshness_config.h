@@ -10,6 +10,7 @@
 #include "lib/freshness_from.h"
 #include "modules/freshness/freshness_source.h"
 #include "modules/glue/option_table.h"
+#include "modules/glue/section_path.h"
 
 /* One line of ETagFreshnessFrom, as it was read. In pconf. */
 typedef struct etg_freshness_line {
@@ -18,8 +19,7 @@ typedef struct etg_freshness_line {
     const char *section;          /* the <Location>'s argument, or "" */
     const char *place;            /* file:line, for messages */
     const server_rec *server;     /* which it is written in */
-    ap_regex_t *groups;           /* that of its <LocationMatch>, for path:N;
-                                   * NULL: it has none */
+    etg_section_path path;        /* what path:N counts */
     unsigned number;              /* 0, 1... over all lines of the process */
 } etg_freshness_line;
 

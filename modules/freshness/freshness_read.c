@@ -25,9 +25,6 @@ static const char *part_make(etg_freshness_context *ctx,
 static void add_values(const etg_freshness_line *line,
                        const etg_lookup_part *part,
                        apr_array_header_t *salts);
-static const char *groups_of(etg_freshness_context *ctx,
-                             const etg_freshness_line *line, apr_pool_t *p,
-                             const apr_array_header_t **groups);
 static const char *variable(void *baton, const char *name);
 static etg_bytes key_of(const etg_lookup_order *order, apr_pool_t *p);
 static void key_add(apr_array_header_t *key, const void *data,
@@ -151,7 +148,8 @@ static const char *part_make(etg_freshness_context *ctx,
         .baton = first->subprocess_env,
         .user = first->user,
     };
-    const char *reason = groups_of(ctx, line, p, &view.groups);
+    const char *reason = etg_section_path_values(&line->path, first->uri, p,
+                                                 &view.groups);
 
     part->source = ctx->server->sources[line->number];
     part->time_column = ctx->dir->time_column;
@@ -178,33 +176,6 @@ static void add_values(const etg_freshness_line *line,
             APR_ARRAY_PUSH(salts, etg_bytes) = etg_bytes_of(value);
         }
     }
-}
-
-/* What path:N counts; NULL where the pattern has none. */
-static const char *groups_of(etg_freshness_context *ctx,
-                             const etg_freshness_line *line, apr_pool_t *p,
-                             const apr_array_header_t **groups)
-{
-    const char *path = ctx->first->uri;
-    ap_regmatch_t found[ETG_PARAM_GROUP_MAX + 1];
-    apr_array_header_t *texts;
-
-    if (line->groups == NULL) {
-        return NULL;
-    }
-    if (ap_regexec(line->groups, path, ETG_PARAM_GROUP_MAX + 1, found, 0)
-        != 0) {
-        return "has a path that was changed after its section was found";
-    }
-    texts = apr_array_make(p, ETG_PARAM_GROUP_MAX + 1, sizeof(const char *));
-    for (int i = 0; i <= ETG_PARAM_GROUP_MAX; i++) {
-        APR_ARRAY_PUSH(texts, const char *) = found[i].rm_so < 0
-            ? NULL : apr_pstrmemdup(p, path + found[i].rm_so,
-                                    (apr_size_t)(found[i].rm_eo
-                                                 - found[i].rm_so));
-    }
-    *groups = texts;
-    return NULL;
 }
 
 static const char *variable(void *baton, const char *name)

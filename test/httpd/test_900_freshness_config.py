@@ -53,7 +53,7 @@ LINES = [
     ("sql", ["ETagFreshnessFrom"]),
     ("tables products", ["ETagFreshnessFrom", "tables"]),
     ('sql "SELECT %s" cookie:a', ["ETagFreshnessFrom", "cookie:a"]),
-    ('sql "SELECT %s" path:1', ["ETagFreshnessFrom", "path:N",
+    ('sql "SELECT %s" path:0', ["ETagFreshnessFrom", "path:0",
                                 "LocationMatch"]),
     ("json updated_at", ["ETagFreshnessFrom", "updated_at"]),
     ("json /a~2", ["ETagFreshnessFrom", "/a~2"]),

@@ -46,6 +46,18 @@ ETagFreshnessBudget 10s
 """
 PASSWORD = "{SHA}" + base64.b64encode(hashlib.sha1(b"x").digest()).decode()
 
+SEGMENT = SHOWN + """
+AliasMatch "^/page" "@DOCROOT@/page.html"
+ETagFreshnessOverride On
+ETagFreshnessAllowEmpty On
+ETagFreshnessBudget 10s
+MergeSlashes Off
+<Location "/page/of/">
+    ETagFreshness On
+    ETagFreshnessFrom sql "%s" path:2
+</Location>
+""" % STATEMENT
+
 ATTACKS = [
     "' OR '1'='1", "' OR 1=1 -- ", "\" OR \"\"=\"", "') OR ('1'='1",
     "x'; DROP TABLE items; --", "x'; DELETE FROM items; --",
@@ -171,6 +183,25 @@ def test_a_value_that_is_missing_is_null_or_its_default(server, sqlite):
         assert response.get("Last-Modified") is not None
         assert response.get("ETag") == ask(connection, "default",
                                            "the default").get("ETag")
+
+
+def test_a_segment_behind_the_section_is_a_value(make_httpd, sqlite):
+    items(sqlite, ["plain", "O'Hara", "a b", "x"])
+    httpd = make_httpd(sqlite.conf + SEGMENT,
+                       prepare=lambda httpd: httpd.file("page.html", "x"))
+    with httpd.connect() as connection:
+        def second(path):
+            response = connection.get(path)
+            assert response.status == 200
+            return (response.get("X-Freshness") != "unknown",
+                    response.get("Last-Modified"))
+        for number, name in enumerate(["plain", "O'Hara", "a%20b"]):
+            for path in ("/page/of/x/", "/page/of//"):
+                when = email.utils.formatdate(FIRST + number, usegmt=True)
+                assert second(path + name + "/x") == (True, when), name
+        for path in ("/page/of/x", "/page/of/x/", "/page/of/x//plain"):
+            assert second(path)[1] is None, path
+        assert second("/page//of/x/plain") == (False, None)
 
 
 def test_a_query_that_backends_read_differently_is_refused(server, sqlite):

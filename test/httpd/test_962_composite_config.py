@@ -40,6 +40,21 @@ ETagCompositeSecret "one for all machines"
 <Location "/with-tags-unkept">
     ETagCache Off
 </Location>
+ProxyPass "/api/products" "http://@BACKEND@/api/products" retry=0
+ProxyPass "/api/users/" "http://@BACKEND@/api/users/" retry=0
+ProxyPass "/shop/" "http://@BACKEND@/shop/" retry=0
+<Location "/api/dashboard">
+    SetHandler          etag-composite
+    ETagCompositePart   products "/api/products?page=%s" query:page=1
+    ETagCompositePart   user     "/api/users/%s" path:1 timeout=300ms
+    ETagCompositePart   offers   "/shop/offers" optional default=[]
+    ETagCompositeDeadline 800ms
+</Location>
+<Location "/segments/">
+    SetHandler etag-composite
+    ETagCompositePart a "/part/a?%s" path:1
+    ETagCompositePart b "/part/b?%s" path:3 optional
+</Location>
 <Location "/kept">
     SetHandler etag-composite
     ETagCache On
@@ -63,7 +78,7 @@ def parts(backend):
 @pytest.mark.parametrize("line, said", [
     ('ETagCompositePart a "http://other/"', "ETagCompositePart: "),
     ('ETagCompositePart a "/x/%s"', "ETagCompositePart: "),
-    ('ETagCompositePart a "/x/%s" path:1', "<LocationMatch>"),
+    ('ETagCompositePart a "/x/%s" path:0', "counted from 1"),
     ('ETagCompositePart a "/a"\nETagCompositePart a "/b"', "already"),
     ('ETagCompositePart a "/a" default=[]', "optional"),
     ("\n".join('ETagCompositePart a%d "/a"' % n for n in range(33)), "32"),
@@ -92,6 +107,55 @@ def test_a_wrong_line_of_a_server_is_refused(httpd, line, said):
     status, text = httpd.configtest(line)
     assert status != 0
     assert said in text
+
+
+@pytest.mark.parametrize("section", [
+    'Location "/a/*"', 'Location "/[ab]"', 'Location "http://x/"',
+    'Directory "/x"', 'Files "x"', "LocationMatch ^/x$", "Location ~ ^/x$"])
+def test_where_nothing_is_counted_path_n_is_refused(httpd, section):
+    status, text = httpd.configtest(
+        '<%s>\nETagCompositePart a "/x/%%s" path:1\n</%s>'
+        % (section, section.split()[0]))
+    assert status != 0
+    assert "path:" in text
+
+
+def dashboard(backend):
+    backend.on("/api/products", answer(200, {"ETag": '"p"'}, b"[1]"))
+    backend.on("/api/users/42", answer(200, {"ETag": '"u"'}, b'{"id":42}'))
+    backend.on("/api/users/a%20b%2Fc", answer(200, {}, b'{"id":0}'))
+    backend.on("/shop/offers", answer(404))
+
+
+def test_a_segment_behind_the_section_is_in_a_url(httpd, backend):
+    dashboard(backend)
+    got = httpd.get("/api/dashboard/42?page=7")
+    assert got.body == b'{"products":[1],"user":{"id":42},"offers":[]}'
+    assert backend.requests("/api/products")[-1].target \
+        == "/api/products?page=7"
+    assert httpd.get("/api/dashboard/42?page=7", {
+        "If-None-Match": got.get("ETag")}).status == 304
+
+
+@pytest.mark.parametrize("path", ["/api/dashboard", "/api/dashboard/"])
+def test_without_the_segment_the_request_is_wrong(httpd, backend, path):
+    dashboard(backend)
+    got = httpd.get(path)
+    assert got.status == 400
+    assert b'"part":"user"' in got.body
+    assert backend.hits("/api/products") == 0
+
+
+def test_segments_are_counted_from_the_section_on(httpd, backend):
+    parts(backend)
+    for path, a, b in (("one", "one", None), ("one/2/three/4", "one", "three"),
+                       ("%61%20b/x/c%3Fd", "a%20b", "c%3Fd"),
+                       ("one/two/", "one", None)):
+        backend.seen.clear()
+        assert httpd.get("/segments/" + path).status == 200
+        assert backend.requests("/part/a")[-1].target == "/part/a?" + a
+        assert [request.target for request in backend.requests("/part/b")] \
+            == ([] if b is None else ["/part/b?" + b])
 
 
 def test_a_template_may_stand_behind_its_parts(httpd):
