@@ -61,10 +61,10 @@ const command_rec etg_composite_commands[] = {
                     EVERYWHERE, "Path prefixes that ESI may include"),
     AP_INIT_RAW_ARGS("ETagCompositeThreads", etg_option_set,
                      ETG_TEXT(etg_composite_server_conf, threads,
-                              .def_text = "threads=8 queue=256",
+                              .def_text = "threads=32 queue=256",
                               .check = check_threads),
                      RSRC_CONF, "Threads per process that ask for parts: "
-                     "threads=8 queue=256"),
+                     "threads=32 queue=256"),
     AP_INIT_TAKE1("ETagCompositeSecret", etg_option_set,
                   ETG_TEXT(etg_composite_server_conf, secret,
                            .check = check_secret),

@@ -57,17 +57,22 @@ int etg_composite_post_config(apr_pool_t *pconf, apr_pool_t *plog,
 {
     etg_composite_server_conf *conf = conf_of(main);
 
-    (void)pconf;
     (void)plog;
     (void)ptemp;
     if (!conf->runtime->is_used
         || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
-    if (!etg_internal_is_possible()) {
+    if (!etg_internal_is_possible()
+        && etg_composite_all_plans(pconf)->nelts > 0) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, main,
                      ETGLOGNO(0501) "without threads in the MPM, parts of "
                      "composites are asked for one after another");
+    }
+    if (!etg_internal_is_possible() && conf->runtime->has_esi) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main,
+                     ETGLOGNO(0523) "ETagCompositeESI needs an MPM with "
+                     "threads: includes stay in their pages");
     }
     if (secret_get(conf->runtime, conf->secret, main->process->pool)
         != APR_SUCCESS) {

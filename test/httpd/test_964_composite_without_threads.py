@@ -85,6 +85,27 @@ def test_the_log_says_so_once(make_httpd):
     assert httpd.log.text(whole=True).count("ETG0501") == 1
 
 
+def test_esi_is_off_and_the_log_says_so_once(make_httpd, backend):
+    httpd = make_httpd("""
+        ETagCompositeESI Always
+        ETagCompositeESIAllow /
+        ProxyPass "/" "http://@BACKEND@/" retry=0
+        """, start=False)
+    httpd.log.claim("ETG0523")
+    httpd.start()
+    text = b'<esi:include src="/part/a"/>'
+    backend.on("/page", answer(200, {
+        "Content-Type": "text/html", "ETag": '"x"',
+        "Surrogate-Control": 'content="ESI/1.0"'}, text))
+    backend.on("/part/a", answer(200, {}, b"1"))
+    got = httpd.get("/page")
+    assert got.body == text and got.get("ETag") == '"x"'
+    assert "Surrogate-Capability" not in backend.requests("/page")[-1]
+    assert backend.hits("/part/a") == 0
+    log = httpd.log.text(whole=True)
+    assert log.count("ETG0523") == 1 and "ETG0501" not in log
+
+
 def test_one_is_asked_for_when_the_one_before_has_ended(httpd, backend):
     events = []
 
