@@ -13,9 +13,6 @@ import pytest
 from harness.composite_histories import (Walk, Walkers, config,
                                          write_templates)
 from harness.composite_race import Moving, Race
-from harness.httpd import mpm
-
-pytestmark = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
 
 SEED = os.environ.get("ETG_SEED", "1")
 COUNT = int(os.environ.get("ETG_HISTORIES", "1000"))
