@@ -10,6 +10,7 @@ import pytest
 from conftest import PROXY
 from harness.backend import answer, http_date
 from harness.database import from_line, render
+from harness.httpd import mpm
 from harness.memcached import Memcached
 from harness.net import poll
 from harness.steps import held_by_its_data
@@ -17,7 +18,8 @@ from harness.trouble import STORE_LOG, uri
 
 PRODUCTS = 5
 KINDS = {
-    "kept": "", "plain": "ETagCache Off", "seen": "ETagCache Observe",
+    "kept": "", "ahead": "ETagCacheRefreshAhead 0.25",
+    "plain": "ETagCache Off", "seen": "ETagCache Observe",
     "bypassed": 'ETagCacheBypass "true"',
     "data": "ETagFreshness On\nETagFreshnessOverride On\n"
             "ETagFreshnessBudget 2s\n" + from_line(),
@@ -215,6 +217,20 @@ def test_a_304_needs_no_bodies_in_the_store(httpd, backend, page):
         path.unlink()
     kept.is_held()
     assert kept.last_line()[3] == "0"
+
+
+@pytest.mark.skipif(mpm() == "prefork", reason="nothing is refreshed")
+def test_looks_keep_what_is_in_use_from_expiring(httpd, backend, page):
+    """They count as hits for ETagCacheRefreshAhead."""
+    backend.on("/ahead/closed/a", part(b'"a"', '"a"',
+                                       {"Cache-Control": "max-age=4"}))
+    one = page("ahead")
+
+    def is_refreshed():
+        assert one.hold()[0].status == 304
+        made_by = [row[0] for row in log_lines(httpd, one.number)]
+        return made_by.count("refresh") >= 2
+    poll(is_refreshed, "two refreshes")
 
 
 # Changed
