@@ -3,14 +3,19 @@
 TLS and HTTP/2, many clients of many users, few threads."""
 import gzip
 import json
+import socket
+import ssl
 import threading
 
+import h2.connection
+import h2.events
 import pytest
 
 from harness.backend import answer
 from harness.crowd import Crowd
 from harness.database import from_line, render
 from harness.httpd import mpm
+from harness.net import poll
 
 # Without threads parts are asked for one after another.
 together = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
@@ -42,12 +47,66 @@ ProxyPass "/watched/" "http://@BACKEND@/watched/" connectiontimeout=5 timeout=30
     ETagCompositePart b "/part/mine?again"
     ETagCompositePart c "/part/mine?thrice"
 </Location>
+<Location "/part/">
+    RequestHeader set X-Scheme "expr=%%{REQUEST_SCHEME} %%{HTTPS}"
+</Location>
+CustomLog "@ROOT@/composite.log" "%%U %%{etag-composite}n"
 <Location "/coded">
     SetHandler etag-composite
     SetOutputFilter DEFLATE
     ETagCompositePart user "/part/user"
 </Location>
 """ % from_line(PER)
+
+
+class Streams:
+    """A client with one connection of HTTP/2 over TLS."""
+
+    def __init__(self, httpd):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        self.socket = context.wrap_socket(socket.create_connection(
+            ("127.0.0.1", httpd.tls_port), timeout=20))
+        self.h2 = h2.connection.H2Connection()
+        self.h2.initiate_connection()
+        self.send()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self):
+        self.socket.sendall(self.h2.data_to_send())
+
+    def ask(self, target):
+        stream = self.h2.get_next_available_stream_id()
+        self.h2.send_headers(stream, [
+            (":method", "GET"), (":path", target), (":scheme", "https"),
+            (":authority", "localhost")], end_stream=True)
+        self.send()
+        return stream
+
+    def reset(self, stream):
+        self.h2.reset_stream(stream, 8)           # CANCEL
+        self.send()
+
+    def status(self, stream):
+        """Of this stream's response, when it is over."""
+        status = None
+        while True:
+            for event in self.h2.receive_data(self.socket.recv(65536)):
+                if getattr(event, "stream_id", None) != stream:
+                    continue
+                if isinstance(event, h2.events.ResponseReceived):
+                    status = dict(event.headers)[b":status"]
+                if isinstance(event, (h2.events.StreamEnded,
+                                      h2.events.StreamReset)):
+                    return status
+            self.send()
 
 
 def echo_user(exchange):
@@ -110,6 +169,42 @@ def test_over_http2_the_same(httpd, backend, dashboard):
     again = httpd.curl("/dashboard", "-H",
                        "If-None-Match: %s" % got.get("ETag"))
     assert again.status == 304
+
+
+@pytest.mark.parametrize("how, said", [
+    ("plain", "http off"), ("tls", "https on"),
+    pytest.param("http2", "https on", marks=pytest.mark.http2)])
+def test_parts_have_the_scheme_of_the_client(httpd, backend, dashboard, how,
+                                             said):
+    if how == "http2":
+        got = httpd.curl("/dashboard")
+    else:
+        got = httpd.get("/dashboard", tls=how == "tls")
+    assert got.status == 200
+    assert backend.requests("/part/user")[-1].get("X-Scheme") == said
+
+
+@pytest.mark.http2
+def test_a_stream_that_is_reset_is_not_waited_for(httpd, backend):
+    """Its connection goes on."""
+    held = threading.Event()
+
+    def standing(exchange):
+        exchange.wait(held)
+        exchange.respond(200, {}, b"1")
+    backend.on("/part/mine", standing)
+    log = httpd.root / "composite.log"
+    httpd.log.claim("AH01102|AH01106|AH01110|AH00898|AH01097")
+    with Streams(httpd) as client:
+        stream = client.ask("/mine?reset")
+        poll(lambda: backend.hits("/part/mine") == 2, "parts on both threads")
+        client.reset(stream)
+        poll(lambda: "/mine left\n" in log.read_text(), "the request's end")
+        assert not held.is_set()
+        backend.on("/part/mine", answer(200, {}, b"1"))
+        assert client.status(client.ask("/mine?after")) == b"200"
+        assert not held.is_set()
+    held.set()
 
 
 def test_no_user_gets_anothers_composite(httpd, backend):
