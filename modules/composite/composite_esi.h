@@ -39,6 +39,8 @@ typedef struct etg_composite_page {
     etg_esi_page *esi;
     apr_uint64_t bytes;           /* of the page, as it came */
     etg_entity_digest *digest;    /* of those */
+    int is_long;                  /* more comes behind what is held, which has
+                                   * as much memory for its fragments again */
     int is_in_portions;           /* the head has gone out, and what is held
                                    * is not all of it */
     int is_answered;              /* whatever else comes of it is dropped */

@@ -133,8 +133,10 @@ apr_status_t etg_composite_esi_send_portion(etg_composite_page *page)
     etg_composite *c = &page->c;
     apr_bucket_brigade *bb = NULL;
     apr_off_t length;
-    apr_status_t rv = put_together(page, &bb, &length);
+    apr_status_t rv;
 
+    page->is_long = 1;
+    rv = put_together(page, &bb, &length);
     if (rv != APR_SUCCESS || page->is_answered) {
         return rv;
     }

@@ -58,7 +58,10 @@ const etg_composite_had *etg_composite_esi_gather(etg_composite_page *page)
     if (c->count > 1 && c->forwarded == NULL) {
         etg_composite_forward(c);
     }
-    c->held_bytes = page->bytes;
+    c->held_bytes = page->is_long ? 0 : page->bytes;
+    if (page->is_long) {
+        page->esi->room = (apr_uint64_t)c->dir->max_bytes;
+    }
     while (failed == NULL && !c->has_left && is_pending(c)) {
         failed = etg_composite_ask(c);
         if (failed == NULL && !c->has_left && !turn_to_alts(page)) {
