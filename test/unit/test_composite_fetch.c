@@ -345,6 +345,77 @@ START_TEST(without_threads_all_is_dropped_at_once)
 }
 END_TEST
 
+/* As prefork has it: by whoever waits. */
+static void send_in_turn(etg_composite_gathering *gathering, unsigned place,
+                         const char *target, apr_interval_time_t limit,
+                         apr_interval_time_t time)
+{
+    etg_internal_ask ask = { .target = target, .limit = limit };
+
+    etg_composite_gathering_send(gathering, place, &ask,
+                                 etg_steady_now() + time, NULL, NULL);
+}
+
+START_TEST(without_workers_who_waits_asks_for_one_after_another)
+{
+    etg_composite_gathering *gathering = make(pool, 1000);
+
+    send_in_turn(gathering, 0, "/1", 0, LONG_TIME);
+    send_in_turn(gathering, 2, "/2", 0, LONG_TIME);
+    ck_assert_int_eq(board.begun, 0);
+    ck_assert_int_eq(etg_composite_gathering_wait(gathering, fails, stays,
+                                                  NULL),
+                     ETG_COMPOSITE_ALL_ENDED);
+    ck_assert_int_eq(board.ended, 2);
+    ck_assert_int_eq(outcome(gathering, 1), ETG_COMPOSITE_UNASKED);
+    ck_assert_uint_eq(etg_composite_gathering_result(gathering, 2)
+                      ->body.length, 2);
+}
+END_TEST
+
+START_TEST(in_turn_a_fatal_one_ends_it)
+{
+    etg_composite_gathering *gathering = make(pool, 1000);
+
+    send_in_turn(gathering, 0, "/1", 0, LONG_TIME);
+    send_in_turn(gathering, 1, "/fail", 0, LONG_TIME);
+    send_in_turn(gathering, 2, "/1", 0, LONG_TIME);
+    ck_assert_int_eq(etg_composite_gathering_wait(gathering, fails, stays,
+                                                  NULL), 1);
+    ck_assert_int_eq(board.begun, 2);
+    ck_assert_int_eq(outcome(gathering, 0), ETG_COMPOSITE_ANSWERED);
+    ck_assert_int_eq(outcome(gathering, 2), ETG_COMPOSITE_LATE);
+}
+END_TEST
+
+START_TEST(in_turn_a_late_one_is_not_asked_for)
+{
+    etg_composite_gathering *gathering = make(pool, 1000);
+
+    send_in_turn(gathering, 0, "/1", 0, 0);
+    send_in_turn(gathering, 1, "/2", LONG_TIME, 0);
+    send_in_turn(gathering, 2, "/3", LONG_TIME, LONG_TIME);
+    ck_assert_int_eq(etg_composite_gathering_wait(gathering, never, stays,
+                                                  NULL),
+                     ETG_COMPOSITE_ALL_ENDED);
+    ck_assert_int_eq(board.begun, 1);
+    ck_assert_int_eq(outcome(gathering, 0), ETG_COMPOSITE_LATE);
+    ck_assert_int_eq(outcome(gathering, 1), ETG_COMPOSITE_LATE);
+    ck_assert_int_eq(outcome(gathering, 2), ETG_COMPOSITE_ANSWERED);
+}
+END_TEST
+
+START_TEST(in_turn_nobody_is_asked_for_one_who_has_left)
+{
+    etg_composite_gathering *gathering = make(pool, 1000);
+
+    send_in_turn(gathering, 0, "/1", 0, LONG_TIME);
+    ck_assert_int_eq(etg_composite_gathering_wait(gathering, never, left,
+                                                  NULL), ETG_COMPOSITE_GONE);
+    ck_assert_int_eq(board.begun, 0);
+}
+END_TEST
+
 static int is_ours(etg_bytes body)
 {
     for (apr_size_t n = 0; n < body.length; n++) {
@@ -419,6 +490,11 @@ int main(void)
     tcase_add_test(tests, nobody_takes_bytes_that_nobody_waits_for);
     tcase_add_test(tests, bodies_together_have_a_limit);
     tcase_add_test(tests, without_threads_all_is_dropped_at_once);
+    tcase_add_test(tests,
+                   without_workers_who_waits_asks_for_one_after_another);
+    tcase_add_test(tests, in_turn_a_fatal_one_ends_it);
+    tcase_add_test(tests, in_turn_a_late_one_is_not_asked_for);
+    tcase_add_test(tests, in_turn_nobody_is_asked_for_one_who_has_left);
     tcase_add_test(tests, many_at_once_keep_what_is_theirs);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);
