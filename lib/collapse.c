@@ -22,6 +22,8 @@ typedef struct following {
     apr_time_t deadline;
     int extended;              /* the further wait has begun, or is none */
     int never_leads;
+    etg_collapse_is_over *is_over; /* or NULL */
+    void *baton;
 } following;
 
 typedef enum step {
@@ -56,7 +58,17 @@ etg_collapse_role etg_collapse_join(etg_collapse *collapse,
                                     apr_interval_time_t wait,
                                     etg_collapse_ticket *ticket)
 {
-    following f = { .wait = wait };
+    return etg_collapse_join_until(collapse, key, wait, NULL, NULL, ticket);
+}
+
+etg_collapse_role etg_collapse_join_until(etg_collapse *collapse,
+                                          const etg_store_key *key,
+                                          apr_interval_time_t wait,
+                                          etg_collapse_is_over *is_over,
+                                          void *baton,
+                                          etg_collapse_ticket *ticket)
+{
+    following f = { .wait = wait, .is_over = is_over, .baton = baton };
     apr_uint64_t halves[2];
     etg_collapse_role role;
     step what;
@@ -86,7 +98,17 @@ etg_collapse_role etg_collapse_follow(etg_collapse *collapse,
                                       const etg_store_key *key,
                                       apr_interval_time_t wait)
 {
-    following f = { .wait = wait, .extended = 1, .never_leads = 1 };
+    return etg_collapse_follow_until(collapse, key, wait, NULL, NULL);
+}
+
+etg_collapse_role etg_collapse_follow_until(etg_collapse *collapse,
+                                            const etg_store_key *key,
+                                            apr_interval_time_t wait,
+                                            etg_collapse_is_over *is_over,
+                                            void *baton)
+{
+    following f = { .wait = wait, .extended = 1, .never_leads = 1,
+                    .is_over = is_over, .baton = baton };
     apr_uint64_t halves[2];
     unsigned stripe;
     int is_fetched;
@@ -319,6 +341,9 @@ static step watch(etg_collapse *collapse, following *f, apr_uint32_t seen)
 {
     apr_time_t now = etg_collapse_clock();
 
+    if (f->is_over != NULL && f->is_over(f->baton)) {
+        return STEP_ALONE;
+    }
     if (!etg_collapse_is_alive(collapse, f->leader)) {
         return f->never_leads ? STEP_FAILED : take_over(collapse, f);
     }

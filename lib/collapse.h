@@ -78,6 +78,17 @@ etg_collapse_role etg_collapse_join(etg_collapse *collapse,
                                     apr_interval_time_t wait,
                                     etg_collapse_ticket *ticket);
 
+/* Has whoever waits lost interest? Asked several times a second. */
+typedef int etg_collapse_is_over(void *baton);
+
+/* The same; ALONE as soon as that is so (NULL: it never is). */
+etg_collapse_role etg_collapse_join_until(etg_collapse *collapse,
+                                          const etg_store_key *key,
+                                          apr_interval_time_t wait,
+                                          etg_collapse_is_over *is_over,
+                                          void *baton,
+                                          etg_collapse_ticket *ticket);
+
 /*
  * Waits for the present fetch of `key` without ever leading: DONE, FAILED
  * (its leader's death counts) or UNCACHEABLE as it ends; ALONE if nobody
@@ -87,6 +98,13 @@ etg_collapse_role etg_collapse_join(etg_collapse *collapse,
 etg_collapse_role etg_collapse_follow(etg_collapse *collapse,
                                       const etg_store_key *key,
                                       apr_interval_time_t wait);
+
+/* The same; ALONE as soon as that is so. */
+etg_collapse_role etg_collapse_follow_until(etg_collapse *collapse,
+                                            const etg_store_key *key,
+                                            apr_interval_time_t wait,
+                                            etg_collapse_is_over *is_over,
+                                            void *baton);
 
 /* Ends a fetch, wakes its followers with DONE, FAILED or UNCACHEABLE, and
  * clears *ticket; NOT_SHAREABLE also remembers the key for `remember`. With

@@ -28,6 +28,7 @@ static int handle_pass(etg_cache_context *ctx, request_rec *r,
 static int handle_cacheable(etg_cache_context *ctx, request_rec *r);
 static etg_collapse_role join(etg_cache_context *ctx);
 static etg_collapse_role join_here(etg_cache_context *ctx);
+static int has_gone(void *r);
 static int answer_from_store(etg_cache_context *ctx, request_rec *r);
 static const char *word_of(const etg_reuse *reuse);
 static int is_refreshed_behind(const etg_cache_context *ctx);
@@ -187,14 +188,21 @@ static etg_collapse_role join_here(etg_cache_context *ctx)
 {
     apr_interval_time_t patience = ctx->dir->collapse_wait;
     apr_interval_time_t left = etg_cache_time_left(ctx, patience);
-    etg_collapse_role role = etg_collapse_join(ctx->runtime->collapse,
-                                               &ctx->collapse_key,
-                                               left < patience ? 0 : patience,
-                                               &ctx->ticket);
+    etg_collapse_role role = etg_collapse_join_until(
+        ctx->runtime->collapse, &ctx->collapse_key,
+        left < patience ? 0 : patience, has_gone, ctx->first, &ctx->ticket);
 
     return role == ETG_COLLAPSE_ALONE && left < patience
-        ? etg_collapse_follow(ctx->runtime->collapse, &ctx->collapse_key,
-                              left) : role;
+        ? etg_collapse_follow_until(ctx->runtime->collapse,
+                                    &ctx->collapse_key, left, has_gone,
+                                    ctx->first)
+        : role;
+}
+
+/* A part of a composite that has been given up. */
+static int has_gone(void *r)
+{
+    return etg_internal_is_cut(r);
 }
 
 static int answer_from_store(etg_cache_context *ctx, request_rec *r)

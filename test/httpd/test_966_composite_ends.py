@@ -392,6 +392,25 @@ def test_a_part_follows_no_longer_than_it_may_take(httpd, backend, hang,
     assert httpd.get("/short").body == b'{"a":[1]}'
 
 
+def test_a_part_that_follows_ends_with_its_client(httpd, backend, hang,
+                                                  clients):
+    is_cold(httpd, "/kept/a")
+    handler, other = hang(), hang()
+    backend.on("/kept/a", handler)
+    parts(backend, b=other)
+    leader = clients("/kept/a")
+    poll(lambda: handler.waiting, "a client's fetch")
+    client = clients("/with-kept")
+    poll(lambda: other.waiting, "the other part")
+    all_are_in(httpd, backend)
+    client.close()
+    poll(lambda: other.left, "the end of the composite")
+    threads_are_free(httpd, backend)
+    handler.over.set()
+    assert leader.read_response().body == b"[1]"
+    assert backend.hits("/kept/a") == 1
+
+
 def test_a_part_that_follows_has_its_stale_copy(httpd, backend, hang, old,
                                                 clients):
     handler = hang(body=b'"new"')

@@ -98,6 +98,36 @@ START_TEST(test_the_end_of_the_fetch_says_how_it_went)
 }
 END_TEST
 
+/* Is it the third time that this is asked? */
+static int is_third(void *baton)
+{
+    int *count = baton;
+
+    return ++*count >= 3;
+}
+
+START_TEST(test_who_loses_interest_follows_no_longer)
+{
+    etg_store_key key = crew_key(1, 0);
+    etg_collapse_ticket ticket = must_lead(&key), other = { 0, 0 };
+    int count = 0;
+
+    ck_assert_int_eq(etg_collapse_follow_until(c->table, &key, LONG_WAIT,
+                                               is_third, &count),
+                     ETG_COLLAPSE_ALONE);
+    ck_assert_int_eq(count, 3);
+    count = 0;
+    ck_assert_int_eq(etg_collapse_join_until(c->table, &key, LONG_WAIT,
+                                             is_third, &count, &other),
+                     ETG_COLLAPSE_ALONE);
+    ck_assert_int_eq(count, 3);
+    ck_assert_uint_eq(other.number, 0);
+    ck_assert_uint_eq(etg_collapse_followers(c->table, &ticket), 0);
+    ck_assert_uint_eq(crew_counter(c, "taken_over"), 0);
+    etg_collapse_finish(c->table, &ticket, ETG_COLLAPSE_STORED, REMEMBER);
+}
+END_TEST
+
 START_TEST(test_when_the_wait_is_over_the_leader_still_leads)
 {
     etg_store_key key = crew_key(1, 0);
@@ -179,6 +209,7 @@ int main(void)
     tcase_add_test(tcase, test_a_fetch_that_has_ended_is_not_followed);
     tcase_add_loop_test(tcase, test_the_end_of_the_fetch_says_how_it_went, 0,
                         3);
+    tcase_add_test(tcase, test_who_loses_interest_follows_no_longer);
     tcase_add_test(tcase, test_when_the_wait_is_over_the_leader_still_leads);
     tcase_add_test(tcase, test_without_a_wait_it_is_alone);
     tcase_add_test(tcase, test_a_killed_leader_has_failed_and_is_not_replaced);
