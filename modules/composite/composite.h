@@ -46,6 +46,7 @@ APLOG_USE_MODULE(etag_composite);
 typedef struct etg_composite_runtime {
     int is_used;                  /* does any part stand anywhere, or ESI? */
     int has_esi;                  /* is ESI on anywhere? */
+    struct etg_shared_memory *esi_memory;   /* or NULL */
     etg_workers *workers;         /* child; NULL: none, parts are asked for
                                    * one after another */
     etg_internal *internal;       /* child; NULL: no parts can be asked for */
@@ -165,6 +166,16 @@ int etg_composite_esi_handler(request_rec *r);
 /* insert_error_filter */
 void etg_composite_esi_restore_for_error(request_rec *r);
 void etg_composite_esi_filter_register(void);
+
+/* ---- composite_esi_memory.c: of pages with ESI, in shared memory ---- */
+
+/* In pre_config, post_config of a real start, and child_init. */
+int etg_composite_esi_memory_register(apr_pool_t *pconf);
+void etg_composite_esi_memory_make(etg_composite_runtime *runtime,
+                                   apr_int64_t size, apr_pool_t *pconf,
+                                   server_rec *s);
+void etg_composite_esi_memory_open(etg_composite_runtime *runtime,
+                                   apr_pool_t *pchild, server_rec *s);
 
 /* ---- composite_start.c ---- */
 

@@ -21,6 +21,7 @@ static const char *check_prefix(cmd_parms *cmd, const void *value);
 static const char *check_forward(cmd_parms *cmd, const void *value);
 static const char *check_threads(cmd_parms *cmd, const void *value);
 static const char *check_secret(cmd_parms *cmd, const void *value);
+static const char *check_memory(cmd_parms *cmd, const void *value);
 static const char *check_is_main(cmd_parms *cmd);
 
 static const char *const esi_modes[] = { "Off", "On", "Always", NULL };
@@ -65,6 +66,12 @@ const command_rec etg_composite_commands[] = {
                               .check = check_threads),
                      RSRC_CONF, "Threads per process that ask for parts: "
                      "threads=32 queue=256"),
+    AP_INIT_TAKE1("ETagCompositeESIMemory", etg_option_set,
+                  ETG_SIZE(etg_composite_server_conf, esi_memory,
+                           .def = ETG_MIB, .max = 32 * ETG_MIB,
+                           .check = check_memory),
+                  RSRC_CONF, "Shared memory for which fragments pages with "
+                  "ESI have; 0: none"),
     AP_INIT_TAKE1("ETagCompositeSecret", etg_option_set,
                   ETG_TEXT(etg_composite_server_conf, secret,
                            .check = check_secret),
@@ -202,6 +209,14 @@ static const char *check_secret(cmd_parms *cmd, const void *value)
 {
     return strlen(*(const char *const *)value) < ETG_DATA_TAG_KEY_MIN
         ? "is shorter than 16 characters" : check_is_main(cmd);
+}
+
+static const char *check_memory(cmd_parms *cmd, const void *value)
+{
+    apr_int64_t size = *(const apr_int64_t *)value;
+
+    return size != 0 && size < 65536
+        ? "is neither 0 nor from 64K to 32M" : check_is_main(cmd);
 }
 
 /* What all servers share is said once. */

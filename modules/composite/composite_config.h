@@ -40,6 +40,7 @@ typedef struct etg_composite_server_conf {
     etg_options options;
     const char *threads;          /* the main server's counts, */
     const char *secret;           /* and its secret; NULL: made at a start */
+    apr_int64_t esi_memory;       /* bytes; 0: none */
 
     struct etg_composite_runtime *runtime;  /* check_config */
 } etg_composite_server_conf;

@@ -25,6 +25,7 @@ int etg_composite_esi_handler(request_rec *r)
     const etg_composite_dir_conf *dir = ap_get_module_config(
         r->per_dir_config, &etag_composite_module);
     etg_composite_esi *esi = found(r);
+    int result;
 
     if (esi == NULL) {
         esi = dir->esi == ETG_COMPOSITE_ESI_OFF ? NULL : make(r, dir);
@@ -32,6 +33,10 @@ int etg_composite_esi_handler(request_rec *r)
             return DECLINED;
         }
         keep_fields(esi);
+        result = etg_composite_esi_recall(esi);
+        if (result != DECLINED) {
+            return result;
+        }
     }
     if (r->status != HTTP_OK) {
         /* An ErrorDocument, which is nobody's page. */

@@ -29,6 +29,8 @@ typedef struct etg_composite_esi {
     const etg_composite_runtime *runtime;
     apr_table_t *client_fields;   /* NULL: they are back in place */
     apr_table_t *page_fields;     /* what the page is asked for with */
+    apr_time_t asked_at;          /* fragments that are remembered, by the
+                                   * steady clock; 0: none were */
 } etg_composite_esi;
 
 /* A page on its way through the filter. */
@@ -59,6 +61,8 @@ int etg_composite_esi_is_in(const etg_composite_dir_conf *dir,
 /* ---- composite_esi_filter.c ---- */
 
 void etg_composite_esi_filter_insert(etg_composite_esi *esi, request_rec *r);
+/* Path and query of the page that the client has asked for. */
+const char *etg_composite_esi_target_of(const request_rec *first);
 
 /* ---- composite_esi_fragments.c ---- */
 
@@ -68,6 +72,17 @@ void etg_composite_esi_begin(etg_composite_page *page);
 /* Asks for all fragments of the page that has come, and for theirs. Returns
  * the one whose failure ends it all, or NULL. */
 const etg_composite_had *etg_composite_esi_gather(etg_composite_page *page);
+
+/* What a part with this target is called. */
+const char *etg_composite_esi_name_of(const char *target, apr_pool_t *p);
+
+/* ---- composite_esi_memory.c ---- */
+
+/* Answers 304 if the fragments of the page are remembered, and the client has
+ * what they make now; else DECLINED, and nothing has changed. */
+int etg_composite_esi_recall(etg_composite_esi *esi);
+/* Of what the page was made; its tag is there. */
+void etg_composite_esi_remember(etg_composite_page *page);
 
 /* ---- composite_esi_answer.c ---- */
 

@@ -122,6 +122,7 @@ apr_status_t etg_composite_esi_answer(etg_composite_page *page)
     clear_fields(r);
     if (r->status == HTTP_OK) {
         c->tag = etg_composite_tag_of(c);
+        etg_composite_esi_remember(page);
         result = etg_composite_answer_conditions(c);
     }
     return status_of(page, result != DECLINED

@@ -40,7 +40,6 @@ static int is_page(const etg_composite_esi *esi, request_rec *r,
                    const apr_table_t *fields);
 static int may_have_body(int status);
 static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields);
-static const char *target_of(const request_rec *first);
 static void begin_itself(etg_composite_page *page, const char *target);
 static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb);
 static apr_status_t add(etg_composite_page *page, const char *data,
@@ -161,7 +160,7 @@ static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields)
     etg_esi_origin origin = {
         .scheme = ap_http_scheme(r),
         .host = host != NULL ? host : ap_get_server_name(r),
-        .target = target_of(esi->first),
+        .target = etg_composite_esi_target_of(esi->first),
         .prefixes = esi->dir->esi_allow,
     };
 
@@ -169,7 +168,8 @@ static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields)
     c->dir = esi->dir;
     c->runtime = esi->runtime;
     c->next = f->next;
-    c->until = etg_steady_now() + esi->dir->deadline;
+    c->until = esi->dir->deadline
+               + (esi->asked_at != 0 ? esi->asked_at : etg_steady_now());
     page->itself.fields = fields;
     begin_itself(page, origin.target);
     page->esi = etg_esi_page_make(&origin, 0, r->pool);
@@ -181,7 +181,7 @@ static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields)
 }
 
 /* Some clients write the whole URL. */
-static const char *target_of(const request_rec *first)
+const char *etg_composite_esi_target_of(const request_rec *first)
 {
     if (*first->unparsed_uri == '/') {
         return first->unparsed_uri;

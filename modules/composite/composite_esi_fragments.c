@@ -22,7 +22,6 @@ static void begin_part(etg_composite_page *page, int place);
 static const etg_composite_line *line_of(etg_composite_page *page,
                                          const etg_esi_fragment *fragment,
                                          const char *target, int has_alt);
-static const char *name_of(const char *target, apr_pool_t *p);
 static int is_pending(const etg_composite *c);
 static int turn_to_alts(etg_composite_page *page);
 static const etg_composite_had *put_in_all(etg_composite_page *page);
@@ -115,7 +114,7 @@ static const etg_composite_line *line_of(etg_composite_page *page,
     etg_composite_line *line = apr_pcalloc(p, sizeof(*line));
     apr_interval_time_t left = page->c.until - etg_steady_now();
 
-    line->part.name = name_of(target, p);
+    line->part.name = etg_composite_esi_name_of(target, p);
     line->part.url = target;
     line->part.is_optional = has_alt || fragment->is_continue;
     line->part.default_value = "";
@@ -124,14 +123,14 @@ static const etg_composite_line *line_of(etg_composite_page *page,
 }
 
 /* It stands in a quoted string. */
-static const char *name_of(const char *target, apr_pool_t *p)
+const char *etg_composite_esi_name_of(const char *target, apr_pool_t *p)
 {
     const char *quote = strchr(target, '"');
 
     return quote == NULL ? target
         : apr_pstrcat(p, apr_pstrmemdup(p, target,
                                         (apr_size_t)(quote - target)),
-                      "%22", name_of(quote + 1, p), NULL);
+                      "%22", etg_composite_esi_name_of(quote + 1, p), NULL);
 }
 
 static int is_pending(const etg_composite *c)

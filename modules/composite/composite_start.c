@@ -74,6 +74,10 @@ int etg_composite_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                      ETGLOGNO(0523) "ETagCompositeESI needs an MPM with "
                      "threads: includes stay in their pages");
     }
+    if (etg_internal_is_possible()) {
+        etg_composite_esi_memory_make(conf->runtime, conf->esi_memory, pconf,
+                                      main);
+    }
     if (secret_get(conf->runtime, conf->secret, main->process->pool)
         != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, main,
@@ -136,4 +140,5 @@ void etg_composite_child_init(apr_pool_t *pchild, server_rec *main)
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, main,
                      ETGLOGNO(0503) "this child answers no composites");
     }
+    etg_composite_esi_memory_open(runtime, pchild, main);
 }

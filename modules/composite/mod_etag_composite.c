@@ -10,8 +10,16 @@ static const char *const behind[] = {
     "mod_etag_cache.c", "mod_etag_freshness.c", NULL
 };
 
+static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)plog;
+    (void)ptemp;
+    return etg_composite_esi_memory_register(pconf);
+}
+
 static void register_hooks(apr_pool_t *p)
 {
+    ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(etg_composite_check_config, NULL, NULL,
                          APR_HOOK_MIDDLE);
     ap_hook_post_config(etg_composite_post_config, NULL, NULL,
