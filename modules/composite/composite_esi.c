@@ -15,8 +15,7 @@
 static etg_composite_esi *found(const request_rec *r);
 static etg_composite_esi *make(request_rec *r,
                                const etg_composite_dir_conf *dir);
-static int is_ours(request_rec *r, const etg_composite_dir_conf *dir,
-                   const etg_composite_runtime *runtime);
+static int is_ours(request_rec *r, const etg_composite_runtime *runtime);
 static void keep_fields(etg_composite_esi *esi);
 static void say_capability(apr_table_t *fields);
 
@@ -66,7 +65,7 @@ static etg_composite_esi *make(request_rec *r,
     const etg_internal_ask *ask = etg_internal_ask_of(r);
     etg_composite_esi *esi;
 
-    if (!is_ours(r, dir, server->runtime)) {
+    if (!is_ours(r, server->runtime)) {
         return NULL;
     }
     if (ask != NULL) {
@@ -85,10 +84,10 @@ static etg_composite_esi *make(request_rec *r,
     return esi;
 }
 
-static int is_ours(request_rec *r, const etg_composite_dir_conf *dir,
-                   const etg_composite_runtime *runtime)
+/* Without threads a fragment would be asked for while the page's backend
+ * connection, which mod_proxy has one of there, is in use. */
+static int is_ours(request_rec *r, const etg_composite_runtime *runtime)
 {
-    (void)dir;
     return r->main == NULL && r->prev == NULL && r->status == HTTP_OK
         && r->proxyreq != PROXYREQ_PROXY && r->method_number == M_GET
         && runtime->workers != NULL

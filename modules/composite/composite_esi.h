@@ -37,6 +37,7 @@ typedef struct etg_composite_esi {
 typedef struct etg_composite_page {
     etg_composite c;              /* part 0 is the page itself, part n the
                                    * fragment n - 1 of `esi` */
+    ap_filter_t *filter;          /* those behind it may go away */
     etg_composite_had itself;     /* part 0 */
     etg_esi_page *esi;
     apr_uint64_t bytes;           /* of the page, as it came */

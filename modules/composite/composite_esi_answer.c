@@ -58,8 +58,6 @@ int etg_composite_esi_decide(request_rec *r)
         unset(r, "ETag");
         apr_table_setn(r->headers_out, "ETag", held);
     }
-    apr_table_setn(r->notes, "etag-composite",
-                   condition == ETG_PRECONDITION_FAILED ? "412" : "304");
     etg_bodiless_make(r, condition == ETG_PRECONDITION_FAILED
                          ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
     return 1;
@@ -176,6 +174,7 @@ static apr_status_t put_together(etg_composite_page *page,
 {
     const etg_composite_had *failed = etg_composite_esi_gather(page);
 
+    page->c.next = page->filter->next;
     if (page->c.has_left) {
         return leave(page);
     }
@@ -325,12 +324,10 @@ static apr_status_t send_as_it_is(etg_composite_page *page,
     request_rec *r = page->c.r;
 
     unset(r, "Surrogate-Control");
+    apr_table_setn(r->notes, "etag-composite", "plain");
     if (etg_composite_esi_decide(r)) {
         apr_brigade_cleanup(bb);
         add_end(bb);
-    }
-    else {
-        apr_table_setn(r->notes, "etag-composite", "plain");
     }
     return ap_pass_brigade(page->c.next, bb);
 }

@@ -167,7 +167,7 @@ static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields)
     c->r = r;
     c->dir = esi->dir;
     c->runtime = esi->runtime;
-    c->next = f->next;
+    page->filter = f;
     c->until = esi->dir->deadline
                + (esi->asked_at != 0 ? esi->asked_at : etg_steady_now());
     page->itself.fields = fields;

@@ -8,6 +8,7 @@ import pytest
 
 from harness.backend import answer, counting
 from harness.httpd import mpm
+from harness.net import poll
 
 pytestmark = pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
 
@@ -366,3 +367,29 @@ def test_head_has_no_tag_of_the_page(httpd, backend, path):
                  "Surrogate-Control"):
         assert name not in got
     assert got.get("Cache-Control") == "max-age=0"
+
+
+# Logs
+
+@pytest.mark.parametrize("text, method, fields, word", [
+    ("x" + include("/frag/a"), "GET", {}, "whole"),
+    ("x" + include("/frag/a"), "GET", {"If-None-Match": "*"}, "304"),
+    ("x" + include("/frag/a"), "GET", {"If-Match": '"x"'}, "412"),
+    ("x" + include("/frag/a"), "HEAD", {}, "head"),
+    ("x" + include("/frag/none"), "GET", {}, "failed"),
+    ("x" + include("/frag/500", ' onerror="continue"'), "GET", {},
+     "incomplete"),
+    ("x", "GET", {}, "plain"),
+])
+def test_logs_have_a_word_of_it(httpd, backend, path, text, method, fields,
+                                word):
+    backend.on("/esi" + path, page(text))
+    backend.on("/frag/a", frag("A"))
+    backend.on("/frag/none", frag("", status=404))
+    backend.on("/frag/500", frag("", status=500))
+    httpd.request(method, "/esi" + path, fields)
+    log = httpd.root / "composite.log"
+    start = "- /esi%s " % path
+    poll(lambda: start in log.read_text(), "the line")
+    assert [line.split()[-1] for line in log.read_text().splitlines()
+            if line.startswith(start)] == [word]

@@ -80,6 +80,13 @@ def standing(held):
     return handler
 
 
+def was_cut(httpd):
+    """What mod_proxy says of a fetch that is cut, perhaps a bit later."""
+    httpd.log.claim("AH01102|AH01110|AH00898")
+    poll(lambda: "AH00898" in httpd.log.text()
+         or "AH01110" in httpd.log.text(), "the end of the fetch")
+
+
 def problem(got, status, part):
     assert got.status == status, got
     assert got.get("Content-Type") == "application/problem+json"
@@ -129,10 +136,10 @@ def test_a_coded_fragment_fails(httpd, backend, path):
 
 
 def test_a_late_fragment_is_504_at_the_deadline(httpd, backend, held, path):
-    httpd.log.claim("AH01102|AH01110|AH00898")
     backend.on("/short" + path, page(include("/frag/late")))
     backend.on("/frag/late", standing(held))
     problem(httpd.get("/short" + path), 504, "/frag/late")
+    was_cut(httpd)
 
 
 def test_cookies_and_tags_of_the_page_do_not_come_with_a_problem(
@@ -181,7 +188,6 @@ def test_what_is_not_there_is_an_answer(httpd, backend, path, status):
 
 
 def test_a_late_one_is_left_out(httpd, backend, held, path):
-    httpd.log.claim("AH01102|AH01110|AH00898")
     backend.on("/short" + path, page("a" + optional("/frag/late")
                                      + include("/frag/there")))
     backend.on("/frag/late", standing(held))
@@ -189,6 +195,7 @@ def test_a_late_one_is_left_out(httpd, backend, held, path):
     got = httpd.get("/short" + path)
     assert got.body == b"ab"
     incomplete(got, "/frag/late")
+    was_cut(httpd)
 
 
 def test_names_in_a_field_are_quoted(httpd, backend, path):
@@ -224,12 +231,12 @@ def test_alt_is_not_asked_for_without_need(httpd, backend, path):
 
 
 def test_alt_has_time_when_the_first_is_late(httpd, backend, held, path):
-    httpd.log.claim("AH01102|AH01110|AH00898")
     backend.on("/short" + path, page(include("/frag/late",
                                              ' alt="/frag/alt"')))
     backend.on("/frag/late", standing(held))
     backend.on("/frag/alt", answer(200, KEPT, "alt"))
     assert httpd.get("/short" + path).body == b"alt"
+    was_cut(httpd)
 
 
 def test_if_alt_fails_as_well_the_page_does(httpd, backend, path):
@@ -347,7 +354,6 @@ def test_a_stream_without_esi_is_not_held(httpd, backend, held, path):
 # Ends
 
 def test_a_client_that_leaves_is_not_waited_for(httpd, backend, held, path):
-    httpd.log.claim("AH01102|AH01110|AH00898")
     asked = threading.Event()
 
     def handler(exchange):
@@ -365,3 +371,4 @@ def test_a_client_that_leaves_is_not_waited_for(httpd, backend, held, path):
     line = [one for one in log.read_text().splitlines()
             if one.startswith("- /esi%s " % path)][-1]
     assert line.endswith(" left"), line
+    was_cut(httpd)
