@@ -120,7 +120,12 @@ int etg_composite_esi_recall(etg_composite_esi *esi)
     }
     begin(&c, esi, fields);
     targets = recall(&c, c.parts[0].etag);
-    if (targets == NULL || !ask(&c, targets)) {
+    if (targets == NULL) {
+        return DECLINED;
+    }
+    esi->asked_at = etg_steady_now();
+    c.until = esi->asked_at + esi->dir->deadline;
+    if (!ask(&c, targets)) {
         return DECLINED;
     }
     r->headers_in = esi->client_fields;
@@ -204,8 +209,6 @@ static void begin(etg_composite *c, etg_composite_esi *esi,
     c->pool = c->r->pool;
     c->dir = esi->dir;
     c->runtime = esi->runtime;
-    esi->asked_at = etg_steady_now();
-    c->until = esi->asked_at + esi->dir->deadline;
     c->is_round_one = 1;
     c->count = 1;
     c->parts = apr_pcalloc(c->pool, (1 + ETG_ESI_FRAGMENTS_MAX)
