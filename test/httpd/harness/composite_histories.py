@@ -18,8 +18,8 @@ import threading
 
 from .backend import Backend
 from .client import Connection, Truncated
-from .composite_model import (FAILURES, POLICIES, SHAPES, USERS, Judge, Part,
-                              State, Wrong)
+from .composite_model import (POLICIES, SHAPES, USERS, Judge, Part, State,
+                              Wrong)
 
 STEPS = collections.Counter({
     "nothing": 30, "change": 22, "change back": 6, "fail": 14, "go": 4,
@@ -33,30 +33,35 @@ def chosen(chance, weights):
 
 
 class History:
-    """One history. `backend` gets its parts, `connection` its requests."""
+    """One history. `backend` gets its parts, `client` asks."""
 
-    def __init__(self, seed, number, prefix, backend, connection, seen,
+    def __init__(self, seed, number, prefix, backend, client, seen,
                  tamper=None):
         self.chance = random.Random("%s %d" % (seed, number))
         self.backend = backend
-        self.connection = connection
+        self.client = client
         self.tamper = tamper
         self.where = "%s-%d" % (prefix, number)
         self.folder = "/%s/%d" % (prefix, number)
-        self.shape = SHAPES[self.chance.choice(sorted(SHAPES))]
-        self.parts = [self.make(one) for one in self.shape.lines]
-        self.target = "/made/%s/%s" % (self.where, self.shape.name)
-        self.judge = Judge(self.where, self.shape, self.parts, seen)
         self.held = {}                  # user: tags, the last one last
         self.versions = collections.Counter()
         self.came = collections.Counter()
         self.story = []
+        self.set_up(seen)
 
-    def make(self, one):
+    def set_up(self, seen):
+        """What is asked for, of what parts, and who judges."""
+        shape = SHAPES[self.chance.choice(sorted(SHAPES))]
+        self.is_cached = shape.is_cached
+        self.parts = [self.make(Part, one) for one in shape.lines]
+        self.target = "/made/%s/%s" % (self.where, shape.name)
+        self.judge = Judge(self.where, shape, self.parts, seen)
+
+    def make(self, kind, one):
         choice = self.chance.choice
         # Half of all that is kept, or nothing would ever be.
         policy = choice(sorted(POLICIES) + ["kept"] * len(POLICIES))
-        return Part(self.where, one, policy, choice(
+        return kind(self.where, one, policy, choice(
             ["strong", "strong", "strong", "weak", "none"]),
             self.chance.random() < 0.8)
 
@@ -94,13 +99,13 @@ class History:
         elif what == "go":
             part.become(State("gone", 0))
         elif what == "fail":
-            part.become(State(self.chance.choice(FAILURES),
+            part.become(State(self.chance.choice(part.failures),
                               self.chance.randrange(4)))
         elif what == "expire all":
             self.purge(self.parts, "soft")
         elif what == "expire" or what == "purge":
             self.purge([part], "soft" if what == "expire" else "hard")
-        elif what == "purge whole" and self.shape.is_cached:
+        elif what == "purge whole" and self.is_cached:
             self.send_purge(self.target, {"ETag-Purge": "hard"})
 
     def purge(self, parts, kind):
@@ -109,7 +114,7 @@ class History:
         for part in parts:
             part.expire() if kind == "soft" else part.forget()
         fields = {"ETag-Purge": "hard"} if kind == "hard" else {}
-        if self.shape.is_cached or self.chance.random() < 0.3:
+        if self.is_cached or self.chance.random() < 0.3:
             fields["Surrogate-Key"] = " ".join(part.key() for part in parts)
             self.send_purge(self.folder + "/", fields)
         else:
@@ -117,7 +122,7 @@ class History:
                 self.send_purge(self.url(part), fields)
 
     def send_purge(self, target, fields):
-        got = self.connection.request("PURGE", target, fields)
+        got = self.client.request("PURGE", target, fields)
         if got.status != 200:
             raise Wrong("PURGE %s: %r" % (target, got))
 
@@ -130,7 +135,7 @@ class History:
         if user is not None:
             fields["Authorization"] = user
         before = sum(part.asked for part in self.parts)
-        got = self.connection.get(self.target, fields)
+        got = self.client.request("GET", self.target, fields)
         if self.tamper is not None:
             self.tamper(self, offered, got)
         self.story.append("%s asks with %s: %r %r" % (user, offered, got,
@@ -156,17 +161,39 @@ class History:
         return {"nonsense": ['"nonsense"'], "star": ["*"]}.get(what, [])
 
 
+class Client:
+    """A connection, and another one when httpd closes it."""
+
+    def __init__(self, port):
+        self.port = port
+        self.connection = None
+
+    def request(self, *words):
+        if self.connection is None:
+            self.connection = Connection(self.port)
+        got = self.connection.request(*words)
+        if got.get("Connection") == "close":
+            self.close()
+        return got
+
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
 class Walk:
     """Some histories in this process, by some threads."""
 
     def __init__(self, port, seed, numbers, prefix, backend, tamper=None,
-                 threads=3):
+                 make=History, threads=3):
         self.port = port
         self.seed = seed
         self.numbers = iter(numbers)
         self.prefix = prefix
         self.backend = backend
         self.tamper = tamper
+        self.make = make
         self.lock = threading.Lock()
         self.seen = {}
         self.came = collections.Counter()
@@ -182,32 +209,32 @@ class Walk:
         return self.came, self.wrong
 
     def run(self):
-        connection = Connection(self.port)
+        client = Client(self.port)
         while True:
             with self.lock:
                 number = next(self.numbers, None)
             if number is None or len(self.wrong) > 20:
                 break
-            history = History(self.seed, number, self.prefix, self.backend,
-                              connection, self.seen, self.tamper)
+            history = self.make(self.seed, number, self.prefix, self.backend,
+                                client, self.seen, self.tamper)
             try:
                 history.walk()
             except Exception as error:      # shown by the test
                 self.wrong.append(str(error))
-                connection.close()
-                connection = Connection(self.port)
+                client.close()
             with self.lock:
                 self.came += history.came
                 self.came["histories"] += 1
-        connection.close()
+        client.close()
 
 
 def serve(prefix, orders, out):
     """A process: its backend's port first, then what came of each order."""
     backend = Backend()
     out.put(backend.port)
-    for port, seed, numbers in iter(orders.get, None):
-        out.put(Walk(port, seed, numbers, prefix, backend).run_all())
+    for port, seed, numbers, make in iter(orders.get, None):
+        out.put(Walk(port, seed, numbers, prefix, backend,
+                     make=make).run_all())
     backend.close()
 
 
@@ -265,14 +292,15 @@ class Walkers:
             except queue.Empty:
                 assert self.processes[number].is_alive(), "a walker died"
 
-    def config(self):
-        return "".join(map(config, self.prefixes, self.ports))
+    def config(self, one=config):
+        """one(prefix, port): what one process needs."""
+        return "".join(map(one, self.prefixes, self.ports))
 
-    def walk(self, port, seed, count):
+    def walk(self, port, seed, count, make=History):
         """What came how often, and what was wrong."""
         every = len(self.processes)
         for number, orders in enumerate(self.orders):
-            orders.put((port, seed, range(number, count, every)))
+            orders.put((port, seed, range(number, count, every), make))
         came, wrong = collections.Counter(), []
         for number in range(every):
             some, errors = self.get(number)

@@ -139,6 +139,7 @@ SHAPES = {shape.name: shape for shape in (
 
 class Part:
     """One URL of one history, at its backend and in our cache."""
+    failures = FAILURES
 
     def __init__(self, where, one, policy, tags, knows_star):
         self.where = where              # in its bodies: whose part it is
@@ -193,8 +194,7 @@ class Part:
             if self.policy.is_kept and state.kind in ("ok", "gone",
                                                       "garbage"):
                 self.answered.setdefault(self.whose(user), set()).add(state)
-        fields = dict(self.policy.fields, ETag=self.tag(state), **{
-            "Surrogate-Key": self.key(), "Content-Type": "application/json"})
+        fields = self.fields(state)
         if state.kind == "silence":
             exchange.cut()
         elif state.kind == "cut":
@@ -209,6 +209,10 @@ class Part:
             exchange.respond(304, fields)
         else:
             exchange.respond(200, fields, self.text(state, user).encode())
+
+    def fields(self, state):
+        return dict(self.policy.fields, ETag=self.tag(state), **{
+            "Surrogate-Key": self.key(), "Content-Type": "application/json"})
 
     def is_held(self, condition, state):
         tag = self.tag(state)
@@ -364,10 +368,12 @@ class Judge:
                    "two tags for one", tag, self.tags[content], content)
         self.holds(self.seen.setdefault(tag, self.where) == self.where,
                    "a tag of another history", tag, self.seen[tag])
-        weak = any(one[0] == "tag" and one[1].startswith("W/")
+        self.holds(tag.startswith("W/") == self.is_weak(content),
+                   "too strong or too weak", tag, content)
+
+    def is_weak(self, content):
+        return any(one[0] == "tag" and one[1].startswith("W/")
                    for one in content[2:])
-        self.holds(tag.startswith("W/") == weak, "too strong or too weak",
-                   tag, content)
 
     def is_whose(self, user, got):
         control = got.get("Cache-Control", "")
