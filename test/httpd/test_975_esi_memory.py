@@ -15,7 +15,7 @@ PLACES = """
 ETagCache On
 ProxyPass "/" "http://@BACKEND@/" connectiontimeout=5 timeout=30 retry=0
 CustomLog "@ROOT@/composite.log" \
-    "%{etag-internal}n %>s %{etag-composite}n %{etag-composite-bytes}n"
+    "%{etag-internal}n %U %>s %{etag-composite}n %{etag-composite-bytes}n"
 """
 CONFIG = PLACES + """
 <Location "/page/">
@@ -56,7 +56,6 @@ class Site:
         self.backend = backend
         self.page = "/page" + path
         self.path = path
-        self.before = len(self.lines())
 
     def frag(self, name):
         return "/frag%s-%s" % (self.path, name)
@@ -85,13 +84,13 @@ class Site:
 
     def lines(self):
         log = self.httpd.root / "composite.log"
-        return [line.split() for line in log.read_text().splitlines()
-                if line.startswith("- ")] if log.exists() else []
+        rows = [line.split() for line in log.read_text().splitlines()]
+        return [row[2:] for row in rows if row[:2] == ["-", self.page]]
 
     def said(self, count):
         """Status, word and bytes of the client's last request of `count`."""
-        return poll(lambda: self.lines()[self.before:][count - 1:count],
-                    "%d lines" % count)[0][1:]
+        return poll(lambda: self.lines()[count - 1:count],
+                    "%d lines" % count)[0]
 
 
 @pytest.fixture
