@@ -6,7 +6,9 @@ import re
 
 import pytest
 
+from harness.backend import answer
 from harness.composite_histories import Walk, Walkers
+from harness.composite_race import Moving, Race
 from harness.esi_histories import PageHistory, config
 from harness.httpd import mpm
 
@@ -80,3 +82,53 @@ def test_the_model_sees_pages_that_are_wrong(make_httpd, backend, tamper,
                        PageHistory).run_all()
     print("%d of %d" % (len(wrong), came["histories"]))
     assert any(re.search(why, one) for one in wrong), wrong
+
+
+# A race
+
+RACE = """
+ProxyPass "/part/" "http://@BACKEND@/part/" connectiontimeout=5 timeout=30 retry=0
+<Location "/part/">
+    ETagCache On
+</Location>
+<Location "/part/page">
+    ETagCompositeESI On
+    ETagCompositeESIAllow /part
+</Location>
+"""
+PAGE = ", ".join('"%s": <esi:include src="/part/%s"/>' % (name, name)
+                 for name in "abc").join("{}")
+HOUR = {"Cache-Control": "max-age=3600"}
+ASKED = {"Cache-Control": "no-cache"}
+
+
+def race(make_httpd, backend, parts, requests=2000):
+    httpd = make_httpd(RACE)
+    backend.on("/part/page", answer(200, dict(HOUR, **{
+        "ETag": '"page"', "Content-Type": "text/html",
+        "Surrogate-Control": 'content="ESI/1.0"'}), PAGE))
+    for part in parts:
+        backend.on("/part/" + part.name, part.answer)
+    run = Race(httpd, "/part/page", parts, SEED).run(requests)
+    print("ETG_SEED=%s: %r" % (SEED, run))
+    assert len(run.tags) > requests / 60, run
+    return run
+
+
+@pytest.mark.parametrize("parts", [
+    lambda: [Moving("a", ASKED), Moving("b", HOUR, is_kept=True),
+             Moving("c", {"Cache-Control": "no-store"}, has_tag=False)],
+    lambda: [Moving(name, HOUR, is_kept=True) for name in "abc"],
+], ids=["mixed", "kept"])
+def test_no_page_was_past_when_it_was_asked_for(make_httpd, backend, parts):
+    run = race(make_httpd, backend, parts())
+    past = run.past()
+    assert not past, (run, len(past), past[:3])
+    assert not run.torn, run.torn[:3]
+    assert sum(one.status == 304 for one in run.seen) > len(run.seen) / 50
+
+
+def test_the_race_sees_pages_that_are_past(make_httpd, backend):
+    run = race(make_httpd, backend, [Moving("a", ASKED), Moving("b", HOUR),
+                                     Moving("c", HOUR)])
+    assert run.past()
