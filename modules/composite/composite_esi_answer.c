@@ -7,6 +7,7 @@
 
 #include "etg_freshness.h"
 #include "lib/coded_tag.h"
+#include "lib/steady_clock.h"
 #include "modules/glue/bodiless.h"
 
 static const char *field_of(const request_rec *r, const char *name);
@@ -172,8 +173,13 @@ static void begin_portions(etg_composite_page *page)
 static apr_status_t put_together(etg_composite_page *page,
                                  apr_bucket_brigade **bb, apr_off_t *length)
 {
-    const etg_composite_had *failed = etg_composite_esi_gather(page);
+    const etg_composite_had *failed;
 
+    if (page->is_in_portions) {
+        /* The client may have taken its time for the last one. */
+        page->c.until = etg_steady_now() + page->c.dir->deadline;
+    }
+    failed = etg_composite_esi_gather(page);
     page->c.next = page->filter->next;
     if (page->c.has_left) {
         return leave(page);

@@ -37,6 +37,13 @@ CONFIG = """
     ETagCompositeMaxBytes 2000
     ProxyPass "http://@BACKEND@/small/" connectiontimeout=5 timeout=30 retry=0
 </Location>
+<Location "/hasty/">
+    ETagCompositeESI On
+    ETagCompositeESIAllow /frag
+    ETagCompositeMaxBytes 2000
+    ETagCompositeDeadline 500ms
+    ProxyPass "http://@BACKEND@/hasty/" connectiontimeout=5 timeout=30 retry=0
+</Location>
 <Location "/frag/">
     ProxyPass "http://@BACKEND@/frag/" connectiontimeout=5 timeout=30 retry=0
 </Location>
@@ -288,6 +295,21 @@ def test_a_long_page_goes_out_in_portions(httpd, backend, path, size):
     for name in ("ETag", "Last-Modified", "Content-Length",
                  "Surrogate-Control", "ETag-Composite"):
         assert name not in got
+
+
+def test_each_portion_has_a_deadline_of_its_own(httpd, backend, path):
+    text = "x" * 3000 + include("/frag/f")
+
+    def slow(exchange):
+        exchange.head(200, CHUNKED)
+        for _ in range(3):
+            exchange.chunk(text.encode())
+            exchange.pause(0.4)
+        exchange.end_chunks()
+    backend.on("/hasty" + path, slow)
+    backend.on("/frag/f", answer(200, KEPT, "F"))
+    got = httpd.get("/hasty" + path)
+    assert got.body == (("x" * 3000 + "F") * 3).encode()
 
 
 def test_a_long_page_that_fails_does_not_end_well(httpd, backend, path):
