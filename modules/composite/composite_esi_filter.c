@@ -103,7 +103,7 @@ static apr_status_t see_head(ap_filter_t *f, apr_bucket_brigade *bb)
     way->page = begin(f, fields);
     if (r->header_only) {
         etg_composite_esi_answer_head(way->page);
-        return pass(f, bb);
+        return end_early(f, bb);
     }
     way->stage = HOLDING;
     return hold(f, bb);
@@ -273,7 +273,8 @@ static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb)
 }
 
 /* The answer is complete without the body, and its client is not to wait for
- * the end of that. */
+ * the end of that. (Nor is the length of a body that some handlers give to a
+ * HEAD as well to become that of the answer.) */
 static apr_status_t end_early(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     passage *way = f->ctx;

@@ -119,6 +119,15 @@ def prepare(httpd):
                '<!--#echo var="REQUEST_URI" -->|' + include("/frag/file"))
 
 
+@pytest.mark.parametrize("target", ["/files/page.html", "/front/post-1",
+                                    "/kept/post-1"])
+def test_head_has_no_length_where_the_handler_gives_it_a_body(httpd, target):
+    for _ in range(2):
+        got = httpd.head(target)
+        assert got.status == 200 and got.body == b""
+        assert "Content-Length" not in got and "ETag" not in got
+
+
 @pytest.mark.parametrize("target", [
     "/front/post-1", "/kept/post-1", "/rewritten/post-1", "/index/",
     "/front/index.cgi"])
