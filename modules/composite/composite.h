@@ -127,6 +127,8 @@ void etg_composite_peek(etg_composite *c);
 /* What has come for a part: answered, failed, or to be asked again. */
 void etg_composite_take(etg_composite *c, etg_composite_had *part,
                         const etg_composite_result *result);
+/* Does an answer with this status have all of the part? */
+int etg_composite_is_whole(int status);
 /* The tag among its fields, if it is one. */
 void etg_composite_take_tag(etg_composite_had *part);
 /* Says that a part has failed. */
@@ -144,6 +146,8 @@ void etg_composite_insert(apr_bucket_brigade *bb, etg_bytes bytes,
 
 /* ---- composite_answer.c ---- */
 
+/* Are the client's preconditions about this response? */
+int etg_composite_is_conditional(const request_rec *r);
 /* 304 or 412 if the client's preconditions say so; DECLINED: they do not. */
 int etg_composite_answer_conditions(etg_composite *c);
 /* The composite itself. */

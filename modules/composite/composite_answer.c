@@ -21,6 +21,13 @@ static const char *missing(const etg_composite *c);
 static void note(const etg_composite *c, const char *word);
 static int pass(ap_filter_t *next, request_rec *r, apr_bucket_brigade *bb);
 
+/* What is included (mod_include) or stands in for an error is there whatever
+ * the client has: its preconditions are about what it asked for. */
+int etg_composite_is_conditional(const request_rec *r)
+{
+    return r->main == NULL && r->status == HTTP_OK;
+}
+
 /* Last-Modified stays when a part is replaced by an older one, so no date is
  * held against it. */
 int etg_composite_answer_conditions(etg_composite *c)
@@ -30,7 +37,7 @@ int etg_composite_answer_conditions(etg_composite *c)
     apr_bucket_brigade *bb;
     etg_precondition condition;
 
-    if (c->is_incomplete) {
+    if (c->is_incomplete || !etg_composite_is_conditional(r)) {
         return DECLINED;
     }
     condition = etg_coded_precondition_decide(r->headers_in, HTTP_OK, c->tag,

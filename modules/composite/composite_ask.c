@@ -273,7 +273,7 @@ static int is_fatal(void *baton, unsigned place,
 {
     const etg_composite *c = baton;
     int is_fit = result->outcome == ETG_COMPOSITE_ANSWERED
-        && ((result->status >= 200 && result->status < 300)
+        && (etg_composite_is_whole(result->status)
             || (c->is_round_one
                 && (result->status == HTTP_NOT_MODIFIED
                     || result->status == HTTP_PRECONDITION_FAILED)));

@@ -37,7 +37,7 @@ void etg_composite_take(etg_composite *c, etg_composite_had *part,
     else if (c->is_round_one && result->status == HTTP_PRECONDITION_FAILED) {
         part->etag = NULL;
     }
-    else if (result->status >= 200 && result->status < 300) {
+    else if (etg_composite_is_whole(result->status)) {
         take_body(c, part, result->body);
     }
     else if (part->line->part.is_optional && is_definite(part)) {
@@ -49,6 +49,14 @@ void etg_composite_take(etg_composite *c, etg_composite_had *part,
                            apr_psprintf(c->r->pool, "it was answered %d",
                                         result->status));
     }
+}
+
+/* A range or a difference, which nobody asked for, may have the tag of what it
+ * is taken from. */
+int etg_composite_is_whole(int status)
+{
+    return status >= 200 && status < 300 && status != HTTP_PARTIAL_CONTENT
+        && status != HTTP_IM_USED;
 }
 
 static const char *outcome_text(etg_composite_outcome outcome)

@@ -95,7 +95,8 @@ static void begin(etg_composite *c, request_rec *r,
         c->parts[i].line = &APR_ARRAY_IDX(dir->plan->lines, i,
                                           const etg_composite_line);
     }
-    c->is_round_one = apr_table_get(r->headers_in, "If-None-Match") != NULL;
+    c->is_round_one = etg_composite_is_conditional(r)
+        && apr_table_get(r->headers_in, "If-None-Match") != NULL;
     etg_composite_prepare(c);
 }
 

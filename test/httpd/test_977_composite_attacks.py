@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mod_etag_composite under odd and hostile clients and backends: no 304 for
+what the tag was not made of, and no hole where a composite stands."""
+import pytest
+
+from harness.backend import answer, validating
+from harness.httpd import mpm
+
+MODULES = ["etag_composite"]
+CONFIG = """
+<Location "/part/">
+    ProxyPass "http://@BACKEND@/part/" retry=0
+</Location>
+<Location "/frag/">
+    ProxyPass "http://@BACKEND@/frag/" retry=0
+</Location>
+<Location "/esi/">
+    ETagCompositeESI On
+    ETagCompositeESIAllow /frag
+    ProxyPass "http://@BACKEND@/esi/" retry=0
+</Location>
+<LocationMatch "^/(one|kept)$">
+    SetHandler etag-composite
+    ETagCompositePart a "/part/a"
+</LocationMatch>
+<Location "/kept">
+    ETagCache On
+</Location>
+<Location "/gone/">
+    ErrorDocument 404 /one
+    ErrorDocument 410 /kept
+</Location>
+<Directory "@DOCROOT@">
+    Options +Includes
+    AddType text/html .shtml
+    AddOutputFilter INCLUDES .shtml
+    RewriteEngine On
+    RewriteRule "^gone/for-good$" - [G]
+</Directory>
+"""
+ESI = {"Content-Type": "text/html", "Surrogate-Control": 'content="ESI/1.0"'}
+MINUTE = {"Cache-Control": "max-age=60"}
+BODY = b'{"a":[1]}'
+
+
+def prepare(httpd):
+    httpd.file("page.shtml", '<!--#include virtual="/one" -->|'
+                             '<!--#include virtual="/kept" -->')
+
+
+@pytest.fixture
+def tag(httpd, backend):
+    """Of /one and of /kept, whose part says 304 to whoever has it."""
+    backend.on("/part/a", validating(MINUTE, '"a"', b"[1]"))
+    return httpd.get("/one").get("ETag")
+
+
+def conditions(tag):
+    return [{"If-None-Match": tag}, {"If-None-Match": "*"},
+            {"If-Match": '"x"'}, {"Range": "bytes=0-1"}]
+
+
+@pytest.mark.parametrize("target, status", [("/gone/x", 404),
+                                            ("/gone/for-good", 410)])
+def test_an_error_stays_one_whose_document_the_client_has(
+        httpd, tag, target, status):
+    for fields in conditions(tag):
+        got = httpd.get(target, fields)
+        assert got.status == status and got.body == BODY, fields
+
+
+def test_an_included_composite_is_there_whatever_the_client_has(httpd, tag):
+    for fields in conditions(tag)[:3]:
+        got = httpd.get("/page.shtml", fields)
+        assert got.status == 200, fields
+        assert got.body == BODY + b"|" + BODY, fields
+
+
+@pytest.mark.parametrize("status", [206, 226])
+def test_a_piece_is_no_part_even_with_the_tag_of_the_whole(httpd, backend,
+                                                           tag, status):
+    backend.on("/part/a", answer(status, dict(
+        MINUTE, ETag='"a"', **{"Content-Range": "bytes 0-1/9"}), b"22"))
+    for fields in ({}, {"If-None-Match": tag}):
+        got = httpd.get("/one", fields)
+        assert got.status == 502 and got.get("Cache-Control") == "no-store"
+
+
+@pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
+def test_a_piece_is_no_fragment(httpd, backend, path):
+    backend.on("/esi" + path, answer(200, ESI, '<esi:include src="/frag/x" '
+                                               'onerror="continue"/>.'))
+    backend.on("/frag/x", answer(206, {
+        "ETag": '"x"', "Content-Range": "bytes 0-1/9"}, b"22"))
+    got = httpd.get("/esi" + path)
+    assert got.body == b"." and "ETag" not in got
