@@ -263,6 +263,7 @@ def test_each_query_is_a_page(site):
     got = site.httpd.get(site.page + "?other", {"If-None-Match": tag})
     assert got.status == 200
     assert got.body == b"otherAAA"
+    site.said(2)
     assert site.get(tag).status == 304
     assert site.said(3) == ["304", "304", "0"]
 
