@@ -48,6 +48,10 @@ int etg_composite_answer_conditions(etg_composite *c)
     }
     note(c, condition == ETG_PRECONDITION_FAILED ? "412" : "304");
     etg_composite_set_fields(c);
+    if (matched != NULL) {
+        /* Of what the client holds, coded by a filter behind us. */
+        apr_table_setn(r->headers_out, "ETag", matched);
+    }
     etg_bodiless_make(r, condition == ETG_PRECONDITION_FAILED
                          ? HTTP_PRECONDITION_FAILED : HTTP_NOT_MODIFIED);
     bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
@@ -161,7 +165,8 @@ static void set_purge_tags(etg_composite *c)
                                      c->r->pool);
 
             if (value != NULL) {
-                apr_table_addn(c->r->headers_out, names[n], value);
+                /* A copy: those of a portion end with it. */
+                apr_table_add(c->r->headers_out, names[n], value);
             }
         }
     }

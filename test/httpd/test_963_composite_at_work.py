@@ -152,6 +152,7 @@ def test_a_coded_composite_is_304_too(httpd, backend):
         again = httpd.get("/coded", {"Accept-Encoding": "gzip",
                                      "If-None-Match": tag})
         assert again.status == 304 and again.body == b""
+        assert again.get("ETag") == tag
 
 
 def test_over_tls_the_same(httpd, backend, dashboard):
