@@ -103,7 +103,8 @@ void etg_cache_background_prepare(apr_pool_t *ptemp, server_rec *s)
     for (int i = 0; asking[i] != NULL; i++) {
         if (etg_cache_is_configured(asking[i], ptemp)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                         ETGLOGNO(0160) "%s needs an MPM with threads: "
+                         ETGLOGNO(0160) "%s needs an MPM with threads, "
+                         "and more than one in a child (ThreadsPerChild): "
                          "nothing is fetched in the background, and stale "
                          "responses are validated first", asking[i]);
             return;

@@ -66,13 +66,15 @@ int etg_composite_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (!etg_internal_is_possible()
         && etg_composite_all_plans(pconf)->nelts > 0) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, main,
-                     ETGLOGNO(0501) "without threads in the MPM, parts of "
-                     "composites are asked for one after another");
+                     ETGLOGNO(0501) "without threads in the MPM, or with "
+                     "ThreadsPerChild 1, parts of composites are asked for "
+                     "one after another");
     }
     if (!etg_internal_is_possible() && conf->runtime->has_esi) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main,
                      ETGLOGNO(0523) "ETagCompositeESI needs an MPM with "
-                     "threads: includes stay in their pages");
+                     "threads, and more than one in a child "
+                     "(ThreadsPerChild): includes stay in their pages");
     }
     if (etg_internal_is_possible()) {
         etg_composite_esi_memory_make(conf->runtime, conf->esi_memory, pconf,

@@ -42,9 +42,14 @@ void etg_internal_register(apr_pool_t *p)
 int etg_internal_is_possible(void)
 {
     int threads = AP_MPMQ_NOT_SUPPORTED;
+    int count = 1;
 
+    /* Where a child has one thread (ThreadsPerChild 1), mod_proxy does as
+     * under prefork: one connection per worker, and no lock. */
     return ap_mpm_query(AP_MPMQ_IS_THREADED, &threads) == APR_SUCCESS
-        && threads != AP_MPMQ_NOT_SUPPORTED;
+        && threads != AP_MPMQ_NOT_SUPPORTED
+        && ap_mpm_query(AP_MPMQ_MAX_THREADS, &count) == APR_SUCCESS
+        && count > 1;
 }
 
 apr_status_t etg_internal_create(etg_internal **internal, server_rec *s,

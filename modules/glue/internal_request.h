@@ -28,10 +28,11 @@
  * Known limits: SSLRequireSSL and Require ssl look at mod_ssl's connection,
  * which there is none of, so they refuse it.
  *
- * Without threads (prefork) mod_proxy keeps one connection per worker without
- * a lock. So there a request is asked on the one thread that the process
- * answers its client on, and on no other; and not while that client's request
- * holds a backend's connection: a handler that asks is none of mod_proxy's.
+ * Without threads (prefork, or ThreadsPerChild 1) mod_proxy keeps one connection
+ * per worker without a lock. So there a request is asked on the one thread that
+ * the process answers its client on, and on no other; and not while that
+ * client's request holds a backend's connection: a handler that asks is none of
+ * mod_proxy's.
  */
 #ifndef ETG_GLUE_INTERNAL_REQUEST_H
 #define ETG_GLUE_INTERNAL_REQUEST_H
@@ -94,8 +95,8 @@ typedef struct etg_internal_answer {
  * Works without mod_proxy and mod_ssl. */
 void etg_internal_register(apr_pool_t *p);
 
-/* Has the MPM threads, so that threads of ours may ask? From post_config on.
- */
+/* Has a child more than one thread of the MPM's, so that threads of ours may
+ * ask? From post_config on. */
 int etg_internal_is_possible(void);
 
 /* child_init, with threads and without. A cleanup on pchild is
