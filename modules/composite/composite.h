@@ -100,6 +100,12 @@ typedef struct etg_composite {
 /* ---- composite_handler.c ---- */
 
 int etg_composite_handler(request_rec *r);
+/* Is it asked for as a part of a composite? */
+int etg_composite_is_part(const request_rec *r);
+
+/* ---- composite_route.c ---- */
+
+int etg_composite_keep_from_proxy(request_rec *r);
 
 /* ---- composite_ask.c: what parts are asked for, and by whom ---- */
 

@@ -8,7 +8,6 @@
 
 static int refuse(request_rec *r, const etg_composite_runtime *runtime,
                   const etg_composite_plan *plan);
-static int is_part_of_another(const request_rec *r);
 static void begin(etg_composite *c, request_rec *r,
                   const etg_composite_dir_conf *dir,
                   const etg_composite_runtime *runtime);
@@ -56,7 +55,7 @@ static int refuse(request_rec *r, const etg_composite_runtime *runtime,
                       " and no ETagCompositePart", r->uri);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (is_part_of_another(r)) {
+    if (etg_composite_is_part(r)) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       ETGLOGNO(0505) "%s is a composite, and so no part of "
                       "one", r->uri);
@@ -72,7 +71,7 @@ static int refuse(request_rec *r, const etg_composite_runtime *runtime,
 
 /* Then it runs on one of our threads, and would wait for others of them; or
  * on the only one, with a part under way. */
-static int is_part_of_another(const request_rec *r)
+int etg_composite_is_part(const request_rec *r)
 {
     const etg_internal_ask *ask = etg_internal_ask_of(r);
 

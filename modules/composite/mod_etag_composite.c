@@ -27,6 +27,11 @@ static void register_hooks(apr_pool_t *p)
     /* What is made last ends first: parts use other modules' threads and
      * stores. */
     ap_hook_child_init(etg_composite_child_init, NULL, NULL, APR_HOOK_LAST);
+    /* mod_proxy looks in both: before and after a path is decoded. */
+    ap_hook_pre_translate_name(etg_composite_keep_from_proxy, NULL, NULL,
+                               APR_HOOK_REALLY_FIRST);
+    ap_hook_translate_name(etg_composite_keep_from_proxy, NULL, NULL,
+                           APR_HOOK_REALLY_FIRST);
     ap_hook_handler(etg_composite_esi_handler, NULL, behind,
                     APR_HOOK_REALLY_FIRST);
     ap_hook_handler(etg_composite_handler, NULL, NULL, APR_HOOK_MIDDLE);

@@ -15,6 +15,10 @@ ProxyPass "/part/" "http://@BACKEND@/part/" retry=0
     SetHandler etag-composite
     ETagCompositePart a "/part/a"
 </LocationMatch>
+<Location "/all/above">
+    SetHandler etag-composite
+    ETagCompositePart a "/all/above/part"
+</Location>
 <Location "/set">
     SetHandler etag-composite
     Header set Cache-Control "max-age=7"
@@ -44,11 +48,18 @@ def new(httpd, backend, text=b"1"):
     backend.on("/part/a", part(text))
 
 
-def test_a_proxypass_leaves_the_composite_out(httpd, backend):
+def test_a_proxypass_does_not_cover_a_composite(httpd, backend):
     new(httpd, backend)
     backend.on("/all/covered", answer(200, {}, b"the backend's"))
+    backend.on("/all/else", answer(200, {}, b"the backend's"))
     assert httpd.get("/all/open").body == b'{"a":1}'
-    assert httpd.get("/all/covered").body == b"the backend's"
+    assert httpd.get("/all/covered").body == b'{"a":1}'
+    assert httpd.get("/all/else").body == b"the backend's"
+
+
+def test_a_part_below_its_composite_is_the_backends(httpd, backend):
+    backend.on("/all/above/part", part(b"3"))
+    assert httpd.get("/all/above").body == b'{"a":3}'
 
 
 def test_what_mod_headers_sets_is_the_last_word(httpd, backend):
