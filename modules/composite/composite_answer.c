@@ -9,11 +9,11 @@
 #include "lib/field_list.h"
 #include "lib/problem_document.h"
 #include "modules/glue/bodiless.h"
+#include "modules/glue/request_view.h"
 
 /* Of names in one field, about. */
 #define NAMES_MAX 4096
 
-static void drop_range_by_date(request_rec *r);
 static int is_for_cache(const request_rec *r);
 static void set_purge_tags(etg_composite *c);
 static const char *vary_of(const etg_composite *c, const char *vary);
@@ -74,19 +74,8 @@ int etg_composite_send(etg_composite *c, apr_bucket_brigade *bb,
     note(c, c->is_incomplete ? "incomplete" : "whole");
     etg_composite_set_fields(c);
     ap_set_content_length(c->r, length);
-    drop_range_by_date(c->r);
+    etg_request_forget_range_by_date(c->r);
     return pass(c->next, c->r, bb);
-}
-
-/* Two composites with one date may differ: a part must not be put to another
- * composite's. */
-static void drop_range_by_date(request_rec *r)
-{
-    const char *condition = apr_table_get(r->headers_in, "If-Range");
-
-    if (condition != NULL && ap_strchr_c(condition, '"') == NULL) {
-        apr_table_unset(r->headers_in, "Range");
-    }
 }
 
 void etg_composite_set_fields(etg_composite *c)

@@ -13,6 +13,7 @@
 #include <util_filter.h>
 
 #include "lib/steady_clock.h"
+#include "modules/glue/bodiless.h"
 #include "modules/glue/request_view.h"
 
 /* Behind ETAG_CACHE_SAVE, and before whatever deals with the client's own
@@ -278,16 +279,7 @@ static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb)
 static apr_status_t end_early(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     passage *way = f->ctx;
-    apr_status_t rv;
 
     way->stage = DROPPING;
-    apr_brigade_cleanup(bb);
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
-    rv = ap_pass_brigade(f->next, bb);
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    /* The filter that writes heads takes flushes for a part of the body. */
-    apr_brigade_cleanup(bb);
-    return ap_fflush(f->r->connection->output_filters, bb);
+    return etg_bodiless_end(f, bb);
 }

@@ -5,16 +5,12 @@
 #include "modules/composite/composite.h"
 
 #include <ap_mpm.h>
-#include <apr_general.h>
 
 #include "lib/background.h"
 #include "lib/field_list.h"
+#include "modules/glue/kept_secret.h"
 
 #define SECRET_KEY "etag-composite-secret"
-#define SECRET_BYTES 32
-
-static apr_status_t secret_get(etg_composite_runtime *runtime,
-                               const char *written, apr_pool_t *process);
 
 static etg_composite_server_conf *conf_of(const server_rec *s)
 {
@@ -80,39 +76,14 @@ int etg_composite_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         etg_composite_esi_memory_make(conf->runtime, conf->esi_memory, pconf,
                                       main);
     }
-    if (secret_get(conf->runtime, conf->secret, main->process->pool)
-        != APR_SUCCESS) {
+    if (etg_kept_secret(conf->secret, SECRET_KEY, main->process->pool,
+                        &conf->runtime->secret) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, main,
                      ETGLOGNO(0502) "composite: no random bytes for a secret: "
                      "write an ETagCompositeSecret");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return OK;
-}
-
-/* One that was made stays as long as the process, so that tags outlive a
- * reload. */
-static apr_status_t secret_get(etg_composite_runtime *runtime,
-                               const char *written, apr_pool_t *process)
-{
-    void *made = NULL;
-    apr_status_t rv;
-
-    if (written != NULL) {
-        runtime->secret = etg_bytes_of(written);
-        return APR_SUCCESS;
-    }
-    apr_pool_userdata_get(&made, SECRET_KEY, process);
-    if (made == NULL) {
-        made = apr_palloc(process, SECRET_BYTES);
-        rv = apr_generate_random_bytes(made, SECRET_BYTES);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-        apr_pool_userdata_set(made, SECRET_KEY, NULL, process);
-    }
-    runtime->secret = (etg_bytes){ made, SECRET_BYTES };
-    return APR_SUCCESS;
 }
 
 void etg_composite_child_init(apr_pool_t *pchild, server_rec *main)
@@ -139,6 +110,7 @@ void etg_composite_child_init(apr_pool_t *pchild, server_rec *main)
     }
     if (rv != APR_SUCCESS) {
         runtime->internal = NULL;
+        runtime->workers = NULL;
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, main,
                      ETGLOGNO(0503) "this child answers no composites");
     }

@@ -22,6 +22,7 @@
 #include "etg_log.h"
 #include "lib/freshness.h"
 #include "modules/freshness/freshness_body.h"
+#include "modules/glue/bodiless.h"
 #include "modules/glue/request_view.h"
 
 typedef enum stage {
@@ -62,7 +63,6 @@ static void put(request_rec *r, const char *name, const char *value);
 static const char *tag_of(passage *way, request_rec *r,
                           const etg_data_digest *digest, int is_strong);
 static const char *date_of(request_rec *r, const etg_data_digest *digest);
-static void forget_range_by_date(request_rec *r);
 static apr_status_t go_on(ap_filter_t *f, apr_bucket_brigade *bb);
 static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb);
 static apr_status_t end_early(ap_filter_t *f, apr_bucket_brigade *bb);
@@ -254,7 +254,7 @@ static void label(passage *way, request_rec *r, const etg_bytes *body,
     }
     put_validators(way, r, is_known ? &digest : NULL, is_strong);
     if (ctx->stamp.is_last_modified_ours && !way->is_for_cache) {
-        forget_range_by_date(r);
+        etg_request_forget_range_by_date(r);
     }
     if (ctx->stamp.has_data) {
         etg_freshness_remember(ctx, r);
@@ -350,17 +350,6 @@ static const char *date_of(request_rec *r, const etg_data_digest *digest)
     return text;
 }
 
-/* A part of one response must not be put to a part of another: that both have
- * the same date of ours proves nothing. */
-static void forget_range_by_date(request_rec *r)
-{
-    const char *condition = apr_table_get(r->headers_in, "If-Range");
-
-    if (condition != NULL && ap_strchr_c(condition, '"') == NULL) {
-        apr_table_unset(r->headers_in, "Range");
-    }
-}
-
 static apr_status_t go_on(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     passage *way = f->ctx;
@@ -383,18 +372,9 @@ static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb)
 static apr_status_t end_early(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     passage *way = f->ctx;
-    apr_status_t rv;
 
     way->stage = DROPPING;
-    apr_brigade_cleanup(bb);
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
-    rv = ap_pass_brigade(f->next, bb);
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    /* The filter that writes heads takes flushes for a part of the body. */
-    apr_brigade_cleanup(bb);
-    return ap_fflush(f->r->connection->output_filters, bb);
+    return etg_bodiless_end(f, bb);
 }
 
 /* At most once a second in a process. */

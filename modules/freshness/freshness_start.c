@@ -9,14 +9,13 @@
  */
 #include "modules/freshness/freshness.h"
 
-#include <apr_general.h>
 #include <apr_hash.h>
 
 #include "lib/background.h"
 #include "lib/field_list.h"
+#include "modules/glue/kept_secret.h"
 
 #define SECRET_KEY "etag-freshness-secret"
-#define SECRET_BYTES 32
 
 static int sources_configure(const etg_freshness_line *line, server_rec *main,
                              apr_hash_t *known, apr_pool_t *pconf);
@@ -24,8 +23,6 @@ static const char *source_make(const etg_freshness_line *line, server_rec *s,
                                apr_hash_t *known, apr_pool_t *pconf);
 static int may_use(const server_rec *s, const server_rec *main,
                    const etg_freshness_line *line);
-static apr_status_t secret_get(etg_freshness_runtime *runtime,
-                               const char *written, apr_pool_t *process);
 static void log_unknown(void *baton, etg_bytes route, const char *reason,
                         unsigned count);
 
@@ -136,8 +133,8 @@ int etg_freshness_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
-    if (secret_get(conf->runtime, conf->secret, main->process->pool)
-        != APR_SUCCESS) {
+    if (etg_kept_secret(conf->secret, SECRET_KEY, main->process->pool,
+                        &conf->runtime->secret) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, main,
                      ETGLOGNO(0183) "freshness: no random bytes for a secret: "
                      "write an ETagFreshnessSecret");
@@ -146,31 +143,6 @@ int etg_freshness_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     etg_freshness_check_sources(main, ptemp);
     return etg_freshness_memory_prepare(conf->runtime, conf->memory, pconf,
                                         main);
-}
-
-/* One that was made stays as long as the process, so that tags outlive a
- * reload. */
-static apr_status_t secret_get(etg_freshness_runtime *runtime,
-                               const char *written, apr_pool_t *process)
-{
-    void *made = NULL;
-    apr_status_t rv;
-
-    if (written != NULL) {
-        runtime->secret = etg_bytes_of(written);
-        return APR_SUCCESS;
-    }
-    apr_pool_userdata_get(&made, SECRET_KEY, process);
-    if (made == NULL) {
-        made = apr_palloc(process, SECRET_BYTES);
-        rv = apr_generate_random_bytes(made, SECRET_BYTES);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-        apr_pool_userdata_set(made, SECRET_KEY, NULL, process);
-    }
-    runtime->secret = (etg_bytes){ made, SECRET_BYTES };
-    return APR_SUCCESS;
 }
 
 /* Without look-ups all data is unknown, and requests go their usual way. */

@@ -24,3 +24,18 @@ void etg_bodiless_make(request_rec *r, int status)
         ap_set_content_length(r, 0);
     }
 }
+
+apr_status_t etg_bodiless_end(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    apr_status_t rv;
+
+    apr_brigade_cleanup(bb);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    rv = ap_pass_brigade(f->next, bb);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    /* The filter that writes heads takes flushes for a part of the body. */
+    apr_brigade_cleanup(bb);
+    return ap_fflush(f->r->connection->output_filters, bb);
+}

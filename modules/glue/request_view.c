@@ -158,3 +158,12 @@ static int overrides_method(request_rec *r)
     }
     return 0;
 }
+
+void etg_request_forget_range_by_date(request_rec *r)
+{
+    const char *condition = apr_table_get(r->headers_in, "If-Range");
+
+    if (condition != NULL && ap_strchr_c(condition, '"') == NULL) {
+        apr_table_unset(r->headers_in, "Range");
+    }
+}

@@ -40,4 +40,9 @@ int etg_request_has_body(request_rec *r);
  * nothing says whose resource it is. */
 int etg_request_may_be_looked_up(request_rec *r);
 
+/* Takes a Range away that an If-Range allows by a date alone: where dates are
+ * ours, two responses that have the same one may differ, and a part of one
+ * must not be put to a part of another. */
+void etg_request_forget_range_by_date(request_rec *r);
+
 #endif
