@@ -28,11 +28,11 @@
  * Known limits: SSLRequireSSL and Require ssl look at mod_ssl's connection,
  * which there is none of, so they refuse it.
  *
- * Without threads (prefork, or ThreadsPerChild 1) mod_proxy keeps one connection
- * per worker without a lock. So there a request is asked on the one thread that
- * the process answers its client on, and on no other; and not while that
- * client's request holds a backend's connection: a handler that asks is none of
- * mod_proxy's.
+ * Without threads (prefork, or ThreadsPerChild 1) mod_proxy keeps one
+ * connection per worker without a lock. So there a request is asked on the one
+ * thread that the process answers its client on, and on no other; and not while
+ * that client's request holds a backend's connection: a handler that asks is
+ * none of mod_proxy's.
  */
 #ifndef ETG_GLUE_INTERNAL_REQUEST_H
 #define ETG_GLUE_INTERNAL_REQUEST_H
