@@ -123,6 +123,16 @@ const etg_composite_had *etg_composite_ask(etg_composite *c);
 void etg_composite_ask_fill(etg_composite *c, etg_internal_ask *ask,
                             apr_pool_t *p);
 
+/* ---- composite_loop.c ---- */
+
+/* Who has made r a part, in CDN-Loop: no token of anybody else's. */
+#define ETG_COMPOSITE_LOOP_NAME ETG_ESI_DEVICE
+
+/* Has r come through composites before, more often than makes sense? */
+int etg_composite_is_loop(const request_rec *r);
+/* Says in the fields of a part that it is one of r's. */
+void etg_composite_loop_add(apr_table_t *fields, const request_rec *r);
+
 /* ---- composite_peek.c ---- */
 
 /* In round one: learns of what our cache has fresh. Asks nobody. */

@@ -257,6 +257,7 @@ static apr_table_t *fields_of(etg_composite *c, apr_pool_t *p)
     apr_table_set(fields, "Host",
                   host != NULL ? host : ap_get_server_name(c->r));
     apr_table_setn(fields, "Accept-Encoding", "identity");
+    etg_composite_loop_add(fields, c->r);
     if (c->is_round_one) {
         apr_table_setn(fields, "If-None-Match", "*");
     }

@@ -90,7 +90,7 @@ static int is_ours(request_rec *r, const etg_composite_runtime *runtime)
 {
     return r->main == NULL && r->prev == NULL && r->status == HTTP_OK
         && r->proxyreq != PROXYREQ_PROXY && r->method_number == M_GET
-        && runtime->workers != NULL
+        && runtime->workers != NULL && !etg_composite_is_loop(r)
         && !(r->handler != NULL
              && !strcmp(r->handler, ETG_COMPOSITE_HANDLER))
         && etg_request_may_be_looked_up(r);

@@ -62,6 +62,13 @@ static int refuse(request_rec *r, const etg_composite_runtime *runtime,
         return etg_composite_answer_problem(
             r, HTTP_LOOP_DETECTED, "a composite is no part of another", NULL);
     }
+    if (etg_composite_is_loop(r)) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      ETGLOGNO(0529) "%s is a part of composites already, one "
+                      "of the other: a part leads back here", r->uri);
+        return etg_composite_answer_problem(
+            r, HTTP_LOOP_DETECTED, "its parts lead back to composites", NULL);
+    }
     if (runtime->internal == NULL) {
         return etg_composite_answer_problem(
             r, HTTP_SERVICE_UNAVAILABLE, "parts cannot be asked for", NULL);

@@ -14,6 +14,9 @@ CONFIG = """
 <Location "/frag/">
     ProxyPass "http://@BACKEND@/frag/" retry=0
 </Location>
+<Location "/frag/loop">
+    ProxyPass "http://127.0.0.1:@PORT@/esi/loop" retry=0
+</Location>
 <Location "/esi/">
     ETagCompositeESI On
     ETagCompositeESIAllow /frag
@@ -26,6 +29,14 @@ CONFIG = """
 <Location "/kept">
     ETagCache On
 </Location>
+<Location "/loop">
+    SetHandler etag-composite
+    ETagCompositePart a "/back/loop"
+    ETagCompositePart b "/back/loop?b"
+</Location>
+<Location "/back/">
+    ProxyPass "http://127.0.0.1:@PORT@/" retry=0
+</Location>
 <Location "/gone/">
     ErrorDocument 404 /one
     ErrorDocument 410 /kept
@@ -37,6 +48,7 @@ CONFIG = """
     RewriteEngine On
     RewriteRule "^gone/for-good$" - [G]
 </Directory>
+CustomLog "@ROOT@/loop.log" "%U %>s -" "expr=%{REQUEST_URI} == '/loop'"
 """
 ESI = {"Content-Type": "text/html", "Surrogate-Control": 'content="ESI/1.0"'}
 MINUTE = {"Cache-Control": "max-age=60"}
@@ -94,3 +106,32 @@ def test_a_piece_is_no_fragment(httpd, backend, path):
         "ETag": '"x"', "Content-Range": "bytes 0-1/9"}, b"22"))
     got = httpd.get("/esi" + path)
     assert got.body == b"." and "ETag" not in got
+
+
+# Parts that lead back to their composite
+
+def test_a_loop_through_a_proxy_ends(httpd):
+    httpd.log.claim("AH01102|AH01106|AH01110|AH00898|AH02608|AH10404")
+    got = httpd.get("/loop")
+    assert got.status == 502, got
+    assert b"it was answered 502" in got.body
+    text = (httpd.root / "loop.log").read_text()
+    assert " 508 " in text and len(text.splitlines()) <= 15
+
+
+def test_three_composites_in_a_row_are_none(httpd, backend, tag):
+    for turns, status in ((2, 200), (3, 508)):
+        got = httpd.get("/one", {"CDN-Loop": "a, %s" % ", ".join(
+            ["etagere"] * turns)})
+        assert got.status == status
+    assert backend.requests("/part/a")[-1].get("CDN-Loop") \
+        == "a, etagere, etagere, etagere"
+
+
+@pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
+def test_a_page_in_a_loop_keeps_its_includes(httpd, backend):
+    text = '<esi:include src="/frag/loop"/>'
+    backend.on("/esi/loop", answer(200, ESI, "." + text))
+    got = httpd.get("/esi/loop")
+    assert got.status == 200
+    assert got.body == b"...." + text.encode()
