@@ -80,6 +80,7 @@ static etg_composite_outcome ask(slot *s, reception *body, apr_pool_t *p,
 static apr_status_t take(void *baton, const char *data, apr_size_t length);
 static int grow(reception *body, apr_size_t length);
 static apr_status_t free_body(void *data);
+static void give_back(reception *body);
 static void hand_over(slot *s, const etg_composite_result *result,
                       apr_pool_t *pool);
 static int is_awaited(const slot *s);
@@ -393,6 +394,9 @@ static void run(void *baton, apr_pool_t *pool)
         return;
     }
     result.outcome = ask(s, &body, kept, &answer);
+    if (result.outcome != ETG_COMPOSITE_ANSWERED) {
+        give_back(&body);
+    }
     if (body.data != NULL) {
         apr_pool_cleanup_register(kept, body.data, free_body,
                                   apr_pool_cleanup_null);
@@ -472,6 +476,7 @@ static apr_status_t take(void *baton, const char *data, apr_size_t length)
     if (__atomic_sub_fetch(&g->room, (apr_int64_t)length, __ATOMIC_RELAXED)
         < 0) {
         body->is_too_long = 1;
+        __atomic_add_fetch(&g->room, (apr_int64_t)length, __ATOMIC_RELAXED);
         return APR_ENOSPC;
     }
     if (!grow(body, length)) {
@@ -507,6 +512,16 @@ static apr_status_t free_body(void *data)
 {
     free(data);
     return APR_SUCCESS;
+}
+
+/* Of what has failed nothing is kept: its room is the others'. */
+static void give_back(reception *body)
+{
+    __atomic_add_fetch(&body->slot->gathering->room,
+                       (apr_int64_t)body->length, __ATOMIC_RELAXED);
+    free(body->data);
+    body->data = NULL;
+    body->length = 0;
 }
 
 static void hand_over(slot *s, const etg_composite_result *result,

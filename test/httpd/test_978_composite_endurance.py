@@ -6,6 +6,7 @@ import threading
 import pytest
 
 import harness.httpd
+from harness.backend import answer
 from harness.httpd import mpm
 
 PARTS = ("a", "b", "c")
@@ -63,3 +64,21 @@ def test_a_child_with_one_thread_asks_in_turn(make_httpd, backend,
     for client in clients:
         client.join()
     assert not wrong, wrong[:3]
+
+
+def test_what_was_too_long_leaves_its_room_to_others(make_httpd, backend):
+    httpd = make_httpd("""
+ProxyPass "/part/" "http://@BACKEND@/part/" connectiontimeout=5 timeout=30 retry=0
+<Location "/two">
+    SetHandler etag-composite
+    ETagCompositeMaxBytes 1000
+    ETagCompositePart long "/part/long" optional
+    ETagCompositePart short "/part/short"
+</Location>
+""")
+    backend.on("/part/long", answer(200, {}, b"1" * 300000))
+    backend.on("/part/short", answer(200, {}, b"1" * 900, delay=0.3))
+    got = httpd.get("/two")
+    assert got.status == 200, got.body
+    assert json.loads(got.body) == {"long": None, "short": int("1" * 900)}
+    assert got.get("ETag-Composite") == 'incomplete; parts="long"'
