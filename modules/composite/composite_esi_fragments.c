@@ -122,15 +122,32 @@ static const etg_composite_line *line_of(etg_composite_page *page,
     return line;
 }
 
-/* It stands in a quoted string. */
+/* It stands in a quoted string. In one pass: whoever writes the page chooses
+ * how many quotes there are. */
 const char *etg_composite_esi_name_of(const char *target, apr_pool_t *p)
 {
-    const char *quote = strchr(target, '"');
+    apr_size_t quotes = 0;
+    char *name;
+    char *to;
 
-    return quote == NULL ? target
-        : apr_pstrcat(p, apr_pstrmemdup(p, target,
-                                        (apr_size_t)(quote - target)),
-                      "%22", etg_composite_esi_name_of(quote + 1, p), NULL);
+    for (const char *at = target; *at != '\0'; at++) {
+        quotes += *at == '"';
+    }
+    if (quotes == 0) {
+        return target;
+    }
+    name = to = apr_palloc(p, strlen(target) + 2 * quotes + 1);
+    for (const char *at = target; *at != '\0'; at++) {
+        if (*at == '"') {
+            memcpy(to, "%22", 3);
+            to += 3;
+        }
+        else {
+            *to++ = *at;
+        }
+    }
+    *to = '\0';
+    return name;
 }
 
 static int is_pending(const etg_composite *c)

@@ -108,6 +108,27 @@ def test_a_piece_is_no_fragment(httpd, backend, path):
     assert got.body == b"." and "ETag" not in got
 
 
+# What few bytes can cost
+
+@pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
+def test_names_of_many_quotes_take_no_more_than_they_are_long(make_httpd,
+                                                              backend):
+    """A page of half a megabyte."""
+    httpd = make_httpd(CONFIG)
+    backend.on("/esi/quotes", answer(200, ESI, "".join(
+        "<esi:include src='/frag/%d%s' onerror='continue'/>" % (n, '"' * 4000)
+        for n in range(128))))
+    assert httpd.get("/esi/quotes").status == 200
+    assert all(highest(pid) < 200 for pid in httpd.children())
+
+
+def highest(pid):
+    """The most memory it has held, in MB."""
+    with open("/proc/%d/status" % pid) as status:
+        return [int(line.split()[1]) // 1024 for line in status
+                if line.startswith("VmHWM:")][0]
+
+
 # Parts that lead back to their composite
 
 def test_a_loop_through_a_proxy_ends(httpd):
