@@ -21,6 +21,7 @@
 
 #define GZIP_SUFFIX ";etg-gzip"
 #define PLAIN_SUFFIX ";etg-plain"
+#define DEFLATE_SUFFIX "-gzip"    /* mod_deflate's */
 #define DIGEST_BYTES 8
 
 static const char *tag_text(int weak, etg_bytes opaque, const char *suffix,
@@ -67,6 +68,22 @@ int etg_coded_tag_strip(etg_bytes tag, apr_pool_t *p, const char **own)
     }
     *own = tag_text(parsed.weak, parsed.opaque, "", p);
     return 1;
+}
+
+const char *etg_coded_tag_plain(const char *tag, apr_pool_t *p)
+{
+    const char *own;
+    etg_entity_tag parsed;
+
+    if (etg_coded_tag_strip(etg_bytes_of(tag), p, &own)) {
+        return own;
+    }
+    if (!etg_entity_tag_parse(etg_bytes_of(tag), &parsed)
+        || !ends_with(parsed.opaque, DEFLATE_SUFFIX)) {
+        return tag;
+    }
+    return tag_text(parsed.weak, shortened(parsed.opaque,
+                                           strlen(DEFLATE_SUFFIX)), "", p);
 }
 
 etg_precondition etg_coded_precondition_decide(
@@ -210,7 +227,7 @@ static etg_bytes without_digits(etg_bytes opaque)
 /* Is the member, ours or not, of the tag whose opaque part is `base`? */
 static int same_base(const etg_entity_tag *member, etg_bytes base)
 {
-    static const char *const suffixes[] = { "", "-gzip", "-br" };
+    static const char *const suffixes[] = { "", DEFLATE_SUFFIX, "-br" };
 
     for (unsigned i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
         etg_entity_tag own = *member;

@@ -38,6 +38,11 @@ const char *etg_coded_tag(const char *tag, etg_coding coding,
  * backend's tag in `p`. 0: it has none of ours, *own is untouched. */
 int etg_coded_tag_strip(etg_bytes tag, apr_pool_t *p, const char **own);
 
+/* The tag of the plain form of what came gzip-coded with `tag`: without our
+ * suffix, or the "-gzip" that mod_deflate puts there; else `tag` itself. In
+ * `p`. */
+const char *etg_coded_tag_plain(const char *tag, apr_pool_t *p);
+
 /* Preconditions as etg_precondition_decide says, for a representation with
  * the tag `etag`, ours or the backend's: If-None-Match members compare
  * without suffixes, and with those of mod_deflate and mod_brotli ("-gzip",

@@ -3,8 +3,8 @@
  * composite_esi.c: which requests may be answered by a page with ESI, and
  * what such a page is asked for with.
  *
- * A page is processed whole and plain, so its preconditions, ranges and
- * codings are not the client's. Those are kept back from whoever answers, the
+ * A page is processed whole and plain, so its preconditions and ranges are not
+ * the client's, and of codings only gzip, which can be undone. Those are kept back from whoever answers, the
  * cache among them, and the filter puts them in place again.
  */
 #include "modules/composite/composite_esi.h"
@@ -99,7 +99,7 @@ static int is_ours(request_rec *r, const etg_composite_runtime *runtime)
 static void keep_fields(etg_composite_esi *esi)
 {
     static const char *const kept[] = {
-        "Accept-Encoding", "If-Match", "If-Modified-Since", "If-None-Match",
+        "If-Match", "If-Modified-Since", "If-None-Match",
         "If-Range", "If-Unmodified-Since", "Range", NULL
     };
     request_rec *r = esi->first;
@@ -109,6 +109,7 @@ static void keep_fields(etg_composite_esi *esi)
     for (int i = 0; kept[i] != NULL; i++) {
         apr_table_unset(esi->page_fields, kept[i]);
     }
+    etg_composite_esi_limit_codings(esi->page_fields, r->pool);
     say_capability(esi->page_fields);
     r->headers_in = esi->page_fields;
 }

@@ -42,6 +42,7 @@ typedef struct etg_composite_page {
     etg_esi_page *esi;
     apr_uint64_t bytes;           /* of the page, as it came */
     etg_entity_digest *digest;    /* of those */
+    struct etg_inflater *inflater;  /* of a page that comes gzip-coded */
     int is_long;                  /* more comes behind what is held, which has
                                    * as much memory for its fragments again */
     int is_in_portions;           /* the head has gone out, and what is held
@@ -64,6 +65,33 @@ int etg_composite_esi_is_in(const etg_composite_dir_conf *dir,
 void etg_composite_esi_filter_insert(etg_composite_esi *esi, request_rec *r);
 /* Path and query of the page that the client has asked for. */
 const char *etg_composite_esi_target_of(const request_rec *first);
+
+/* Text of the page, plain. Its answer may be sent before this returns:
+ * is_answered. */
+apr_status_t etg_composite_esi_add(etg_composite_page *page, const char *data,
+                                   apr_size_t length);
+
+/* ---- composite_esi_coding.c ---- */
+
+/* The one coding that pages may come with. */
+void etg_composite_esi_limit_codings(apr_table_t *fields, apr_pool_t *p);
+/* Have they that Content-Encoding, and nothing else? */
+int etg_composite_esi_is_gzip(const apr_table_t *fields, apr_pool_t *p);
+/* The tag of the page itself: that of its plain form. */
+void etg_composite_esi_take_tag(etg_composite_had *part, apr_pool_t *p);
+/* For a page that is coded: what comes is added plain. What is damaged is
+ * answered 502: is_answered. */
+apr_status_t etg_composite_esi_inflate_begin(etg_composite_page *page);
+apr_status_t etg_composite_esi_inflate(etg_composite_page *page,
+                                       const char *data, apr_size_t length);
+apr_status_t etg_composite_esi_inflate_end(etg_composite_page *page);
+/* Does it go out as it came, coded? */
+int etg_composite_esi_goes_out_coded(const etg_composite_page *page);
+/* What goes out in place of `plain`, which has an end: coded, with the length,
+ * the tag and the field of that; or `plain` itself. */
+apr_bucket_brigade *etg_composite_esi_code(etg_composite_page *page,
+                                           apr_bucket_brigade *plain,
+                                           apr_off_t *length);
 
 /* ---- composite_esi_fragments.c ---- */
 
@@ -94,6 +122,9 @@ int etg_composite_esi_decide(request_rec *r);
 void etg_composite_esi_answer_head(etg_composite_page *page);
 /* The page's end has come: answers. */
 apr_status_t etg_composite_esi_answer(etg_composite_page *page);
+/* Answers 502, or breaks off what has begun to go out. */
+apr_status_t etg_composite_esi_refuse(etg_composite_page *page,
+                                      const char *why);
 /* It is longer than what may be held: sends what there is, as a portion. The
  * page is then ready for the next. */
 apr_status_t etg_composite_esi_send_portion(etg_composite_page *page);

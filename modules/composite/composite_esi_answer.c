@@ -12,6 +12,8 @@
 
 static const char *field_of(const request_rec *r, const char *name);
 static int is_by_data(request_rec *r);
+static int decide_and_send(etg_composite_page *page, apr_bucket_brigade *bb,
+                           apr_off_t length);
 static void finish_digest(etg_composite_page *page);
 static void begin_portions(etg_composite_page *page);
 static apr_status_t put_together(etg_composite_page *page,
@@ -23,7 +25,6 @@ static void say_markup(const etg_composite_page *page);
 static apr_status_t leave(etg_composite_page *page);
 static apr_status_t fail(etg_composite_page *page,
                          const etg_composite_had *part);
-static apr_status_t refuse(etg_composite_page *page, const char *why);
 static apr_status_t answer_problem(etg_composite_page *page, int status,
                                    const char *why, const char *part);
 static void drop_fields(request_rec *r);
@@ -90,6 +91,9 @@ void etg_composite_esi_answer_head(etg_composite_page *page)
     clear_fields(c->r);
     etg_composite_set_fields(c);
     unset(c->r, "Last-Modified");
+    if (etg_composite_esi_goes_out_coded(page)) {
+        apr_table_setn(c->r->headers_out, "Content-Encoding", "gzip");
+    }
     apr_table_setn(c->r->notes, "etag-composite", "head");
 }
 
@@ -100,7 +104,6 @@ apr_status_t etg_composite_esi_answer(etg_composite_page *page)
     apr_bucket_brigade *bb = NULL;
     apr_off_t length = 0;
     apr_status_t rv;
-    int result = DECLINED;
 
     rv = etg_esi_page_end(page->esi);
     if (rv == APR_SUCCESS) {
@@ -115,17 +118,40 @@ apr_status_t etg_composite_esi_answer(etg_composite_page *page)
     }
     finish_digest(page);
     add_end(bb);
-    if (c->count == 1 && (apr_uint64_t)length == page->bytes) {
+    if (page->inflater == NULL && c->count == 1
+        && (apr_uint64_t)length == page->bytes) {
         return send_as_it_is(page, bb);
     }
     clear_fields(r);
     if (r->status == HTTP_OK) {
         c->tag = etg_composite_tag_of(c);
         etg_composite_esi_remember(page);
+    }
+    return status_of(page, decide_and_send(page, bb, length));
+}
+
+/* If-Match compares strongly, so with the tag of the very bytes; a 304 needs
+ * none of them. */
+static int decide_and_send(etg_composite_page *page, apr_bucket_brigade *bb,
+                           apr_off_t length)
+{
+    etg_composite *c = &page->c;
+    int is_strict = apr_table_get(c->r->headers_in, "If-Match") != NULL;
+    int result = DECLINED;
+
+    if (is_strict) {
+        bb = etg_composite_esi_code(page, bb, &length);
+    }
+    if (c->r->status == HTTP_OK) {
         result = etg_composite_answer_conditions(c);
     }
-    return status_of(page, result != DECLINED
-                           ? result : etg_composite_send(c, bb, length));
+    if (result != DECLINED) {
+        return result;
+    }
+    if (!is_strict) {
+        bb = etg_composite_esi_code(page, bb, &length);
+    }
+    return etg_composite_send(c, bb, length);
 }
 
 apr_status_t etg_composite_esi_send_portion(etg_composite_page *page)
@@ -189,7 +215,7 @@ static apr_status_t put_together(etg_composite_page *page,
     }
     *bb = assemble(page, length);
     if (*bb == NULL) {
-        return refuse(page, "the page's fragments stand in too many places");
+        return etg_composite_esi_refuse(page, "the page's fragments stand in too many places");
     }
     return APR_SUCCESS;
 }
@@ -258,7 +284,8 @@ static apr_status_t fail(etg_composite_page *page,
                           part->line->part.name);
 }
 
-static apr_status_t refuse(etg_composite_page *page, const char *why)
+apr_status_t etg_composite_esi_refuse(etg_composite_page *page,
+                                      const char *why)
 {
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, page->c.r,
                   ETGLOGNO(0515) "%s; the answer is 502", why);
@@ -272,6 +299,7 @@ static apr_status_t answer_problem(etg_composite_page *page, int status,
     request_rec *r = page->c.r;
     apr_bucket_brigade *bb;
 
+    page->c.next = page->filter->next;
     page->is_answered = 1;
     apr_table_setn(r->notes, "etag-composite", "failed");
     if (!page->is_in_portions) {
@@ -344,7 +372,7 @@ static void clear_fields(request_rec *r)
 {
     static const char *const names[] = {
         "Accept-Ranges", "Age", "Cache-Control", "CDN-Cache-Control",
-        "Content-Digest", "Content-Length", "Content-MD5", "Content-Range",
+        "Content-Digest", "Content-Encoding", "Content-Length", "Content-MD5", "Content-Range",
         "Digest", "ETag", "Expires", "Last-Modified", "Pragma",
         "Repr-Digest", "Surrogate-Control", "Vary", NULL
     };
@@ -352,6 +380,7 @@ static void clear_fields(request_rec *r)
     for (int i = 0; names[i] != NULL; i++) {
         unset(r, names[i]);
     }
+    r->content_encoding = NULL;
     apr_table_unset(r->notes, "no-etag");     /* of files, by mod_include */
 }
 

@@ -12,6 +12,7 @@
 #include <http_connection.h>
 #include <util_filter.h>
 
+#include "lib/content_coding.h"
 #include "lib/steady_clock.h"
 #include "modules/glue/bodiless.h"
 #include "modules/glue/request_view.h"
@@ -40,11 +41,10 @@ static int has_failed(const apr_bucket_brigade *bb);
 static int is_page(const etg_composite_esi *esi, request_rec *r,
                    const apr_table_t *fields);
 static int may_have_body(int status);
-static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields);
+static etg_composite_page *begin(ap_filter_t *f, apr_table_t *fields);
 static void begin_itself(etg_composite_page *page, const char *target);
 static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb);
-static apr_status_t add(etg_composite_page *page, const char *data,
-                        apr_size_t length);
+static apr_status_t end(etg_composite_page *page);
 static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb);
 static apr_status_t end_early(ap_filter_t *f, apr_bucket_brigade *bb);
 
@@ -91,7 +91,7 @@ static apr_status_t see_head(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     passage *way = f->ctx;
     request_rec *r = f->r;
-    const apr_table_t *fields;
+    apr_table_t *fields;
 
     etg_composite_esi_restore(way->esi, r);
     if (has_failed(bb)) {
@@ -102,6 +102,9 @@ static apr_status_t see_head(ap_filter_t *f, apr_bucket_brigade *bb)
         return etg_composite_esi_decide(r) ? end_early(f, bb) : pass(f, bb);
     }
     way->page = begin(f, fields);
+    if (way->page == NULL) {
+        return pass(f, bb);
+    }
     if (r->header_only) {
         etg_composite_esi_answer_head(way->page);
         return end_early(f, bb);
@@ -134,7 +137,8 @@ static int is_page(const etg_composite_esi *esi, request_rec *r,
         || !etg_composite_esi_is_in(esi->dir, fields)) {
         return 0;
     }
-    if (apr_table_get(fields, "Content-Encoding") != NULL) {
+    if (apr_table_get(fields, "Content-Encoding") != NULL
+        && !etg_composite_esi_is_gzip(fields, r->pool)) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                       ETGLOGNO(0513) "the page has a Content-Encoding that "
                       "nobody asked for; its ESI is not processed");
@@ -150,7 +154,8 @@ static int may_have_body(int status)
         && !AP_STATUS_IS_HEADER_ONLY(status);
 }
 
-static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields)
+/* NULL: there is no memory. */
+static etg_composite_page *begin(ap_filter_t *f, apr_table_t *fields)
 {
     const passage *way = f->ctx;
     const etg_composite_esi *esi = way->esi;
@@ -175,6 +180,12 @@ static etg_composite_page *begin(ap_filter_t *f, const apr_table_t *fields)
     begin_itself(page, origin.target);
     page->esi = etg_esi_page_make(&origin, 0, r->pool);
     etg_composite_esi_begin(page);
+    if (apr_table_get(fields, "Content-Encoding") != NULL) {
+        etg_vary_add_accept_encoding(fields, r->pool);
+        if (etg_composite_esi_inflate_begin(page) != APR_SUCCESS) {
+            return NULL;
+        }
+    }
     if (etg_entity_digest_begin(&page->digest, r->pool) != APR_SUCCESS) {
         page->digest = NULL;
     }
@@ -201,7 +212,7 @@ static void begin_itself(etg_composite_page *page, const char *target)
     part->url = target;
     part->is_answered = 1;
     part->status = page->c.r->status;
-    etg_composite_take_tag(part);
+    etg_composite_esi_take_tag(part, page->c.r->pool);
 }
 
 /* What has been held of a page that breaks off goes nowhere: whoever writes
@@ -222,14 +233,16 @@ static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb)
         if (APR_BUCKET_IS_EOS(e)) {
             way->stage = DROPPING;
             apr_brigade_cleanup(bb);
-            return etg_composite_esi_answer(way->page);
+            return end(way->page);
         }
         if (!APR_BUCKET_IS_METADATA(e)) {
             rv = apr_bucket_read(e, &data, &length, APR_BLOCK_READ);
             if (rv != APR_SUCCESS) {
                 return rv;
             }
-            rv = add(way->page, data, length);
+            rv = way->page->inflater != NULL
+                ? etg_composite_esi_inflate(way->page, data, length)
+                : etg_composite_esi_add(way->page, data, length);
         }
         apr_bucket_delete(e);
         if (rv != APR_SUCCESS || way->page->is_answered) {
@@ -241,8 +254,17 @@ static apr_status_t hold(ap_filter_t *f, apr_bucket_brigade *bb)
     return APR_SUCCESS;
 }
 
-static apr_status_t add(etg_composite_page *page, const char *data,
-                        apr_size_t length)
+static apr_status_t end(etg_composite_page *page)
+{
+    apr_status_t rv = page->inflater == NULL
+        ? APR_SUCCESS : etg_composite_esi_inflate_end(page);
+
+    return rv == APR_SUCCESS && !page->is_answered
+        ? etg_composite_esi_answer(page) : rv;
+}
+
+apr_status_t etg_composite_esi_add(etg_composite_page *page, const char *data,
+                                   apr_size_t length)
 {
     apr_size_t most = (apr_size_t)page->c.dir->max_bytes;
     apr_status_t rv = APR_SUCCESS;

@@ -196,7 +196,8 @@ static const apr_table_t *held_page(etg_composite_esi *esi)
 
     return held_fresh != NULL && held_fresh(esi->first, &fields)
            && etg_composite_esi_is_in(esi->dir, fields)
-           && apr_table_get(fields, "Content-Encoding") == NULL
+           && (apr_table_get(fields, "Content-Encoding") == NULL
+               || etg_composite_esi_is_gzip(fields, esi->first->pool))
            && apr_table_get(fields, "Set-Cookie") == NULL
         ? fields : NULL;
 }
@@ -218,7 +219,7 @@ static void begin(etg_composite *c, etg_composite_esi *esi,
     c->parts[0].fields = fields;
     c->parts[0].status = HTTP_OK;
     c->parts[0].is_answered = 1;
-    etg_composite_take_tag(&c->parts[0]);
+    etg_composite_esi_take_tag(&c->parts[0], c->pool);
 }
 
 /* As the filter and its fragments begin theirs: names and URLs count for the

@@ -244,13 +244,13 @@ def test_html_without_esi_stays_as_it_is(httpd, backend, path):
                      {"If-None-Match": '"own"'}).status == 304
 
 
-def test_a_coded_page_passes_as_it_is(httpd, backend, path):
+def test_a_page_of_another_coding_passes_as_it_is(httpd, backend, path):
     text = gzip.compress(include("/frag/a").encode())
-    backend.on("/esi" + path, page(text, {"Content-Encoding": "gzip",
+    backend.on("/esi" + path, page(text, {"Content-Encoding": "gzip, br",
                                           "ETag": '"own"'}))
     got = httpd.get("/esi" + path, {"Accept-Encoding": "gzip"})
     assert got.body == text
-    assert got.get("Content-Encoding") == "gzip"
+    assert got.get("Content-Encoding") == "gzip, br"
     assert got.get("ETag") == '"own"'
 
 
@@ -292,8 +292,7 @@ def test_a_cached_page_is_processed_each_time(httpd, backend, path):
 
 # What is asked for
 
-def test_pages_and_fragments_are_asked_for_plain_and_whole(httpd, backend,
-                                                           path):
+def test_pages_and_fragments_are_asked_for_whole(httpd, backend, path):
     backend.on("/esi" + path, page(include("/frag/asked")))
     backend.on("/frag/asked", frag("A"))
     httpd.get("/esi" + path, {
@@ -301,8 +300,9 @@ def test_pages_and_fragments_are_asked_for_plain_and_whole(httpd, backend,
         "If-None-Match": '"x"', "If-Range": '"y"', "Cookie": "c=1",
         "Accept-Language": "de", "X-Other": "1"})
     asked = backend.requests("/esi" + path)[-1]
-    for name in ("Accept-Encoding", "Range", "If-None-Match", "If-Range"):
+    for name in ("Range", "If-None-Match", "If-Range"):
         assert name not in asked
+    assert asked.get("Accept-Encoding") == "gzip"
     assert asked.get("Surrogate-Capability") == 'etagere="ESI/1.0"'
     assert asked.get("X-Other") == "1"
     asked = backend.requests("/frag/asked")[-1]

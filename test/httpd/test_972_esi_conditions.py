@@ -278,27 +278,3 @@ def test_a_page_without_fragments_is_as_public_as_it_says(httpd, backend,
     assert got.body == b"y"
     assert "private" not in got.get("Cache-Control")
     assert got.get("ETag") not in (None, '"p"')
-
-
-# Compression
-
-@pytest.mark.parametrize("where", WHERE)
-def test_pages_with_esi_are_not_compressed(httpd, backend, path, where):
-    text = "text " * 200
-    backend.on(where + path, page(text + include("/kept" + path)))
-    backend.on("/kept" + path, frag(text))
-    for _ in range(2):
-        got = httpd.get(where + path, {"Accept-Encoding": "gzip"})
-        assert got.body == (text * 2).encode()
-        assert "Content-Encoding" not in got
-        assert hold(httpd, where + path, got,
-                    **{"Accept-Encoding": "gzip"}).status == 304
-
-
-def test_a_page_kept_for_others_as_gzip_is_processed(httpd, backend, path):
-    backend.on("/cached" + path, page("text " * 400 + include("/frag/n")))
-    backend.on("/frag/n", counting(HOUR, prefix=""))
-    assert httpd.get("/cached" + path).body.endswith(b"1")
-    got = httpd.get("/cached" + path, {"Accept-Encoding": "gzip"})
-    assert got.body.endswith(b"2")
-    assert backend.hits("/cached" + path) == 1

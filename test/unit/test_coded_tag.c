@@ -104,6 +104,27 @@ START_TEST(only_suffixes_of_our_form_are_taken_off)
 }
 END_TEST
 
+START_TEST(a_coded_form_has_the_tag_of_its_plain_one)
+{
+    static const char *const cases[][2] = {
+        { "\"v1;etg-gzip-" HEX "\"", "\"v1\"" },
+        { "W/\"v1;etg-gzip\"", "W/\"v1\"" },
+        { "\"v1-gzip\"", "\"v1\"" },
+        { "W/\"v1-gzip\"", "W/\"v1\"" },
+        { "\"-gzip\"", "\"\"" },
+        { "\"v1\"", "\"v1\"" },
+        { "\"v1-gzip2\"", "\"v1-gzip2\"" },
+        { "\"v1-br\"", "\"v1-br\"" },
+        { "v1-gzip", "v1-gzip" },
+        { "", "" },
+    };
+
+    for (unsigned i = 0; i < ROWS(cases); i++) {
+        ck_assert_str_eq(etg_coded_tag_plain(cases[i][0], pool), cases[i][1]);
+    }
+}
+END_TEST
+
 START_TEST(what_is_made_can_be_taken_off)
 {
     static const char *const tags[] = {
@@ -339,6 +360,7 @@ int main(void)
         a_tag_says_its_coding,
         a_tag_that_would_grow_too_long_is_not_sent,
         only_suffixes_of_our_form_are_taken_off,
+        a_coded_form_has_the_tag_of_its_plain_one,
         what_is_made_can_be_taken_off,
         any_form_of_a_tag_gets_its_304,
         another_tag_gets_none,
