@@ -38,10 +38,16 @@ typedef struct etg_esi_reading {
     apr_size_t used;            /* of all blocks */
 } etg_esi_reading;
 
-/* Texts by where a document stands: row 0 is the page, then fragments. */
-typedef apr_uint64_t text_counts[1 + ETG_ESI_FRAGMENTS_MAX]
-                                [1 + ETG_ESI_DEPTH_MAX];
+/* What a document comes to, with all that stands in it. */
+typedef struct text_sum {
+    apr_uint64_t texts;         /* 0: it is not known yet */
+    apr_uint64_t bytes;
+} text_sum;
 
+/* By where a document stands: row 0 is the page, then fragments. */
+typedef text_sum text_sums[1 + ETG_ESI_FRAGMENTS_MAX][1 + ETG_ESI_DEPTH_MAX];
+
+static apr_uint64_t most_of(apr_uint64_t room);
 static void begin_document(etg_esi_page *page);
 static etg_esi_reading *begin_reading(etg_esi_page *page, const char *base,
                                       unsigned depth, apr_pool_t *p);
@@ -63,8 +69,9 @@ static void make_block(etg_esi_reading *reading, apr_size_t least);
 static etg_bytes put_bytes(etg_esi_reading *reading, etg_bytes bytes);
 static etg_esi_piece *last_piece(const etg_esi_document *document);
 static etg_esi_document *make_document(apr_pool_t *p);
-static apr_uint64_t count_texts(const etg_esi_page *page, int row,
-                                unsigned depth, text_counts counts);
+static text_sum count_texts(const etg_esi_page *page, int row,
+                            unsigned depth, text_sums sums);
+static apr_uint64_t sum_of(apr_uint64_t a, apr_uint64_t b);
 static const etg_esi_document *document_at(const etg_esi_page *page, int row);
 static apr_status_t assemble(const etg_esi_page *page, int row,
                              unsigned depth, etg_esi_take_text *take,
@@ -84,9 +91,17 @@ etg_esi_page *etg_esi_page_make(const etg_esi_origin *origin,
     page->whole_pool = p;
     page->origin = *origin;
     page->room = room;
+    page->most = most_of(room);
     page->reading = begin_reading(page, origin->target, 1, p);
     begin_document(page);
     return page;
+}
+
+/* Its text, as much of fragments, and what the parser may have kept of the
+ * text before: so what stands there once always fits. */
+static apr_uint64_t most_of(apr_uint64_t room)
+{
+    return sum_of(sum_of(room, room), ETG_ESI_REMOVE_MAX + ETG_ESI_TAG_MAX);
 }
 
 /* In the pool of the page as it is now. */
@@ -115,6 +130,7 @@ void etg_esi_page_go_on(etg_esi_page *page, apr_uint64_t room, apr_pool_t *p)
 {
     page->pool = p;
     page->room = room;
+    page->most = most_of(room);
     begin_document(page);
 }
 
@@ -380,35 +396,49 @@ static etg_esi_document *make_document(apr_pool_t *p)
 apr_status_t etg_esi_page_assemble(const etg_esi_page *page,
                                    etg_esi_take_text *take, void *baton)
 {
-    text_counts counts;
+    text_sums sums;
+    text_sum whole;
 
-    memset(counts, 0, sizeof(counts));
-    if (count_texts(page, -1, 0, counts) > ETG_ESI_TEXTS_MAX) {
+    memset(sums, 0, sizeof(sums));
+    whole = count_texts(page, -1, 0, sums);
+    if (whole.texts > ETG_ESI_TEXTS_MAX || whole.bytes > page->most) {
         return APR_ENOSPC;
     }
     return assemble(page, -1, 0, take, baton);
 }
 
-/* Each piece as one, so that a place where nothing stands is one, too. 0 is
- * not known yet. A count cannot overflow: PLACES_MAX and the pool bound it. */
-static apr_uint64_t count_texts(const etg_esi_page *page, int row,
-                                unsigned depth, text_counts counts)
+/* Each piece as one text, so that a place where nothing stands is one, too.
+ * Their number cannot overflow: PLACES_MAX and the pool bound it. */
+static text_sum count_texts(const etg_esi_page *page, int row,
+                            unsigned depth, text_sums sums)
 {
     const etg_esi_document *document = document_at(page, row);
-    apr_uint64_t count = 1;
+    text_sum sum = { 1, 0 };
 
-    if (document == NULL || counts[row + 1][depth] > 0) {
-        return document == NULL ? 1 : counts[row + 1][depth];
+    if (document == NULL || sums[row + 1][depth].texts > 0) {
+        return document == NULL ? sum : sums[row + 1][depth];
     }
     for (int i = 0; i < document->pieces->nelts; i++) {
-        int fragment = APR_ARRAY_IDX(document->pieces, i,
-                                     etg_esi_piece).fragment;
+        const etg_esi_piece *piece = &APR_ARRAY_IDX(document->pieces, i,
+                                                    etg_esi_piece);
+        text_sum inner = { 0, piece->fragment >= 0 ? piece->markup.length
+                                                   : 0 };
 
-        count += fragment >= 0 && depth < ETG_ESI_DEPTH_MAX
-                 ? 1 + count_texts(page, fragment, depth + 1, counts) : 1;
+        if (piece->fragment >= 0 && depth < ETG_ESI_DEPTH_MAX) {
+            inner = count_texts(page, piece->fragment, depth + 1, sums);
+        }
+        sum.texts += 1 + inner.texts;
+        sum.bytes = sum_of(sum.bytes, sum_of(piece->text.length,
+                                             inner.bytes));
     }
-    counts[row + 1][depth] = count;
-    return count;
+    sums[row + 1][depth] = sum;
+    return sum;
+}
+
+/* No more than there are numbers for. */
+static apr_uint64_t sum_of(apr_uint64_t a, apr_uint64_t b)
+{
+    return a > APR_UINT64_MAX - b ? APR_UINT64_MAX : a + b;
 }
 
 /* Of a fragment, or of the page (-1). */

@@ -63,6 +63,7 @@ typedef struct etg_esi_page {
     apr_pool_t *pool;
     etg_esi_origin origin;
     apr_uint64_t room;          /* bytes of text it may still hold */
+    apr_uint64_t most;          /* bytes that it may come to */
     apr_array_header_t *fragments;      /* etg_esi_fragment rows */
     etg_esi_document *document; /* the page's own */
     unsigned malformed;         /* markup that passed as it is; */
@@ -106,7 +107,9 @@ apr_status_t etg_esi_fragment_fill(etg_esi_page *page, unsigned fragment,
 /* Puts the page together: calls `take` with each text of it in order, those of
  * fragments in their places, as often as they stand there; stops at a status
  * that is not APR_SUCCESS, and returns it. APR_ENOSPC without a call: there
- * would be more than ETG_ESI_TEXTS_MAX. */
+ * would be more than ETG_ESI_TEXTS_MAX, or (as a fragment in thousands of
+ * places would make gigabytes of a few) more bytes than twice the room that
+ * the page was given, and 72 KB. */
 typedef apr_status_t etg_esi_take_text(void *baton, etg_bytes text);
 apr_status_t etg_esi_page_assemble(const etg_esi_page *page,
                                    etg_esi_take_text *take, void *baton);

@@ -122,6 +122,17 @@ def test_names_of_many_quotes_take_no_more_than_they_are_long(make_httpd,
     assert all(highest(pid) < 200 for pid in httpd.children())
 
 
+@pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
+def test_a_fragment_in_thousands_of_places_makes_no_gigabytes(httpd,
+                                                              backend, path):
+    backend.on("/esi" + path, answer(200, ESI, '<esi:include src="/frag/m"/>'
+                                     * 4000))
+    backend.on("/frag/m", answer(200, {}, b"m" * 1000000))
+    got = httpd.get("/esi" + path)
+    assert got.status == 502
+    assert b"too many places" in got.body
+
+
 def highest(pid):
     """The most memory it has held, in MB."""
     with open("/proc/%d/status" % pid) as status:

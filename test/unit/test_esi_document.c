@@ -355,6 +355,21 @@ START_TEST(few_bytes_that_name_a_lot_are_not_put_together)
 }
 END_TEST
 
+START_TEST(a_fragment_in_many_places_does_not_make_much_of_little)
+{
+    const pair texts[] = { { "/a", repeated("!", 5000) }, { NULL, NULL } };
+    etg_esi_page *page = make_page("/", 100000);
+    unsigned calls = 0;
+
+    feed(page, repeated(INCLUDE("/a"), 50), PLENTY);
+    fill_all(page, texts);
+    ck_assert_uint_eq(strlen(assembled(page)), 50 * 4999);
+    feed(page, repeated(INCLUDE("/a"), 10), PLENTY);
+    ck_assert_int_eq(etg_esi_page_assemble(page, take_two, &calls), APR_ENOSPC);
+    ck_assert_uint_eq(calls, 0);
+}
+END_TEST
+
 START_TEST(putting_together_stops_where_the_taker_fails)
 {
     static const pair texts[] = { { "/a", "a" }, { NULL, NULL } };
@@ -515,6 +530,7 @@ int main(void)
         there_are_so_many_fragments_and_no_more,
         there_are_so_many_places_and_no_more,
         few_bytes_that_name_a_lot_are_not_put_together,
+        a_fragment_in_many_places_does_not_make_much_of_little,
         putting_together_stops_where_the_taker_fails,
         room_is_for_texts_that_are_read,
         a_page_may_go_on_with_room_anew,
