@@ -3,9 +3,10 @@
  * composite_esi.c: which requests may be answered by a page with ESI, and
  * what such a page is asked for with.
  *
- * A page is processed whole and plain, so its preconditions and ranges are not
- * the client's, and of codings only gzip, which can be undone. Those are kept back from whoever answers, the
- * cache among them, and the filter puts them in place again.
+ * A page is processed whole and plain, so it is asked for without the client's
+ * preconditions and ranges, and of its codings with none but gzip, which can be
+ * undone. The cache, too, sees nothing else; the filter puts the client's own
+ * fields in place again.
  */
 #include "modules/composite/composite_esi.h"
 

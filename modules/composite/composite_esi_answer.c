@@ -215,7 +215,8 @@ static apr_status_t put_together(etg_composite_page *page,
     }
     *bb = assemble(page, length);
     if (*bb == NULL) {
-        return etg_composite_esi_refuse(page, "the page's fragments stand in too many places");
+        return etg_composite_esi_refuse(
+            page, "the page's fragments stand in too many places");
     }
     return APR_SUCCESS;
 }
@@ -372,8 +373,8 @@ static void clear_fields(request_rec *r)
 {
     static const char *const names[] = {
         "Accept-Ranges", "Age", "Cache-Control", "CDN-Cache-Control",
-        "Content-Digest", "Content-Encoding", "Content-Length", "Content-MD5", "Content-Range",
-        "Digest", "ETag", "Expires", "Last-Modified", "Pragma",
+        "Content-Digest", "Content-Encoding", "Content-Length",
+        "Content-MD5", "Content-Range", "Digest", "ETag", "Expires", "Last-Modified", "Pragma",
         "Repr-Digest", "Surrogate-Control", "Vary", NULL
     };
 
