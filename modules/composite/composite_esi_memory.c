@@ -9,8 +9,9 @@
  * our cache has of them is looked at, the rest is asked for with
  * `If-None-Match: *`. If the tag of these is the client's, that is the 304.
  * All else is as if nothing were remembered. Why a record cannot do harm is
- * said in lib/esi_memo.h; so it is no matter how old one is, but for where
- * its page had something stand in for a fragment (alt): such are not made.
+ * said in lib/esi_memo.h; so it is no matter how old one is. None is made of a
+ * page that has an alt: a fragment that hangs would be waited for as long as
+ * there is time, and then there is none for what stands in for it.
  */
 #include "modules/composite/composite_esi.h"
 
@@ -326,7 +327,7 @@ static int is_memorable(const etg_composite_page *page)
         if (c->parts[i].etag == NULL || c->parts[i].status != HTTP_OK
             || c->parts[i].is_default
             || (i > 0 && APR_ARRAY_IDX(page->esi->fragments, (int)i - 1,
-                                       etg_esi_fragment).is_from_alt)) {
+                                       etg_esi_fragment).alt != NULL)) {
             return 0;
         }
     }

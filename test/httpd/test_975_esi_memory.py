@@ -2,6 +2,8 @@
 """mod_etag_composite: pages with Edge Side Includes whose fragments are
 remembered: a client that holds the page is answered by fields alone. The
 bytes in the access log are those of fragments' bodies that were read."""
+import threading
+
 import pytest
 
 import harness.httpd
@@ -21,6 +23,11 @@ CONFIG = PLACES + """
 <Location "/page/">
     ETagCompositeESI On
     ETagCompositeESIAllow /frag
+</Location>
+<Location "/brief/">
+    ETagCompositeESI On
+    ETagCompositeESIAllow /frag
+    ETagCompositeDeadline 2s
 </Location>
 """
 
@@ -226,6 +233,24 @@ def test_what_stood_in_for_a_fragment_is_not_remembered(site):
     got = site.get(tag)
     assert got.status == 200
     assert got.body == b"CCC"
+
+
+def test_where_something_may_stand_in_the_page_is_read(site):
+    """Or what hangs would leave it no time."""
+    site.page = "/brief" + site.path
+    site.show(site.include("c", ' alt="%s"' % site.frag("a")))
+    site.put(c=kept("CCC", '"c"'))
+    tag = site.tag()
+    assert site.get(tag).status == 304
+    over = threading.Event()
+    site.put(c=lambda exchange: over.wait(20))
+    site.httpd.log.claim("AH01102|AH00898")
+    try:
+        got = site.get(tag)
+    finally:
+        over.set()
+    assert got.status == 200
+    assert got.body == b"AAA"
 
 
 def test_fragments_without_tags_are_not_remembered(site):
