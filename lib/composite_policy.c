@@ -41,6 +41,8 @@ static const etg_policy plain = { .max_ttl = ETG_CC_ABSENT };
 
 static void add_part(sum *all, const apr_table_t *fields, apr_time_t now,
                      apr_pool_t *p);
+static int sets_cookie(const apr_table_t *fields,
+                       const etg_cache_control *cc);
 static apr_int64_t left_of(const etg_cache_control *cc,
                            const etg_response_view *response,
                            apr_int64_t *age, apr_pool_t *p);
@@ -104,7 +106,7 @@ static void add_part(sum *all, const apr_table_t *fields, apr_time_t now,
     apr_int64_t left;
 
     etg_governing_cache_control(&cc, &response, &plain, p);
-    all->any |= cc.flags;
+    all->any |= cc.flags | (sets_cookie(fields, &cc) ? ETG_CC_PRIVATE : 0);
     all->all &= cc.flags;
     all->has_shared |= cc.s_maxage != ETG_CC_ABSENT;
     lower(&all->shared_left, left_of(&cc, &response, &age, p));
@@ -118,6 +120,15 @@ static void add_part(sum *all, const apr_table_t *fields, apr_time_t now,
         all->age = age;
     }
     add_date(all, fields, now);
+}
+
+/* Then it may be of the one who gets the cookie, and our cache would not keep
+ * it (lib/storable.c). Without the field nobody could tell any more. */
+static int sets_cookie(const apr_table_t *fields, const etg_cache_control *cc)
+{
+    return apr_table_get(fields, "Set-Cookie") != NULL
+        && !etg_list_has_token(cc->private_fields, "set-cookie")
+        && !etg_list_has_token(cc->no_cache_fields, "set-cookie");
 }
 
 /* Below 0: it is stale already. */

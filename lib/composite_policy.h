@@ -30,7 +30,8 @@ typedef struct etg_composite_policy {
  * shared caches (s-maxage before max-age before Expires), plus Age.
  *
  * Flags add up but for no-store, which stands alone: private (also with
- * `is_private`; then there is no s-maxage), no-cache (Pragma's, too),
+ * `is_private`, or a part that sets a cookie, which is not passed on; then
+ * there is no s-maxage), no-cache (Pragma's, too),
  * must-revalidate (proxy-revalidate counts as it) and no-transform if any part
  * has them; public only if all have it and there is no private. With names of
  * fields, private and no-cache do not count: no field of a part is passed on.

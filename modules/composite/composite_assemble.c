@@ -148,10 +148,11 @@ static void take_body(etg_composite *c, etg_composite_had *part,
     part->is_answered = 1;
 }
 
-/* A tag that is none is as if there were none. */
+/* A tag that is none, or one of several, is as if there were none. */
 void etg_composite_take_tag(etg_composite_had *part)
 {
-    const char *text = apr_table_get(part->fields, "ETag");
+    const char *text = etg_field_count(part->fields, "ETag") == 1
+        ? apr_table_get(part->fields, "ETag") : NULL;
     etg_entity_tag tag;
 
     part->etag = text != NULL

@@ -33,7 +33,8 @@ int etg_composite_esi_handler(request_rec *r)
             return DECLINED;
         }
         keep_fields(esi);
-        result = etg_composite_esi_recall(esi);
+        result = etg_request_may_be_looked_up(r)
+            ? etg_composite_esi_recall(esi) : DECLINED;
         if (result != DECLINED) {
             return result;
         }
@@ -94,22 +95,32 @@ static int is_ours(request_rec *r, const etg_composite_runtime *runtime)
         && runtime->workers != NULL && !etg_composite_is_loop(r)
         && !(r->handler != NULL
              && !strcmp(r->handler, ETG_COMPOSITE_HANDLER))
-        && etg_request_may_be_looked_up(r);
+        && apr_table_get(r->headers_in, "Upgrade") == NULL;
 }
 
+/* A GET that a backend may take for another method (X-HTTP-Method-Override)
+ * is done, or not, by its preconditions: those are the backend's alone. */
 static void keep_fields(etg_composite_esi *esi)
 {
-    static const char *const kept[] = {
+    static const char *const conditions[] = {
         "If-Match", "If-Modified-Since", "If-None-Match",
-        "If-Range", "If-Unmodified-Since", "Range", NULL
+        "If-Unmodified-Since", NULL
     };
     request_rec *r = esi->first;
+    apr_table_t *without;
 
     esi->client_fields = r->headers_in;
     esi->page_fields = apr_table_copy(r->pool, r->headers_in);
-    for (int i = 0; kept[i] != NULL; i++) {
-        apr_table_unset(esi->page_fields, kept[i]);
+    without = esi->page_fields;
+    if (!etg_request_may_be_looked_up(r)) {
+        esi->client_fields = apr_table_copy(r->pool, r->headers_in);
+        without = esi->client_fields;
     }
+    for (int i = 0; conditions[i] != NULL; i++) {
+        apr_table_unset(without, conditions[i]);
+    }
+    apr_table_unset(esi->page_fields, "If-Range");
+    apr_table_unset(esi->page_fields, "Range");
     etg_composite_esi_limit_codings(esi->page_fields, r->pool);
     say_capability(esi->page_fields);
     r->headers_in = esi->page_fields;
@@ -118,12 +129,17 @@ static void keep_fields(etg_composite_esi *esi)
 /* Behind what other surrogates before us say. */
 static void say_capability(apr_table_t *fields)
 {
-    const char *said = apr_table_get(fields, "Surrogate-Capability");
+    static const char name[] = "Surrogate-Capability";
+    etg_bytes rest = etg_bytes_of(etg_field_combined(
+        fields, name, apr_table_elts(fields)->pool));
+    etg_bytes member;
 
-    if (said == NULL || strstr(said, ETG_COMPOSITE_CAPABILITY) == NULL) {
-        apr_table_mergen(fields, "Surrogate-Capability",
-                         ETG_COMPOSITE_CAPABILITY);
+    while (etg_list_next(&rest, &member)) {
+        if (etg_bytes_is(member, ETG_COMPOSITE_CAPABILITY)) {
+            return;
+        }
     }
+    apr_table_mergen(fields, name, ETG_COMPOSITE_CAPABILITY);
 }
 
 void etg_composite_esi_restore(etg_composite_esi *esi, request_rec *r)

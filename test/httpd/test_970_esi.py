@@ -335,7 +335,7 @@ def test_fields_are_those_of_page_and_fragments(httpd, backend, path):
     got = httpd.get("/esi" + path)
     assert got.body == b"F"
     words = {word.strip() for word in got.get("Cache-Control").split(",")}
-    assert words == {"max-age=60", "must-revalidate"}
+    assert words == {"private", "max-age=60", "must-revalidate"}
     assert {word.strip() for word in got.get("Vary").split(",")} == {
         "Accept", "Accept-Language"}
     assert got.get("X-Own") == "1" and "X-Frag" not in got

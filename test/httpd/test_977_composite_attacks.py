@@ -3,7 +3,7 @@
 what the tag was not made of, and no hole where a composite stands."""
 import pytest
 
-from harness.backend import answer, validating
+from harness.backend import answer, counting, validating
 from harness.httpd import mpm
 
 MODULES = ["etag_composite"]
@@ -158,6 +158,57 @@ def test_three_composites_in_a_row_are_none(httpd, backend, tag):
         assert got.status == status
     assert backend.requests("/part/a")[-1].get("CDN-Loop") \
         == "a, etagere, etagere, etagere"
+
+
+# Whose it is
+
+def test_what_sets_a_cookie_is_kept_for_nobody_else(httpd, backend):
+    backend.on("/part/a", counting(dict(MINUTE, **{
+        "Set-Cookie": "session=1"}), prefix=""))
+    got = httpd.get("/kept")
+    assert got.get("Cache-Control") == "private, max-age=60"
+    assert got.body == b'{"a":1}'
+    assert httpd.get("/kept").body == b'{"a":2}'
+
+
+def test_of_two_tags_none_is_the_part_s(httpd, backend):
+    def part(body):
+        return answer(200, [("ETag", '"a"'), ("ETag", '"b"')], body)
+    backend.on("/part/a", part(b"1"))
+    first = httpd.get("/one").get("ETag")
+    backend.on("/part/a", part(b"2"))
+    assert httpd.get("/one", {"If-None-Match": first}).status == 200
+
+
+# Pages that a client would have raw
+
+@pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
+@pytest.mark.parametrize("fields", [
+    {"X-HTTP-Method-Override": "GET"}, {"Content-Length": "1"},
+    {"Surrogate-Capability": 'xetagere="ESI/1.0"'},
+    {"Surrogate-Control": "no-store-remote"}])
+def test_no_field_keeps_a_page_from_being_put_together(httpd, backend, path,
+                                                       fields):
+    backend.on("/esi" + path, answer(200, dict(ESI, ETag='"raw"'),
+                                     '<esi:include src="/frag/x"/>.'))
+    backend.on("/frag/x", answer(200, {}, "x"))
+    with httpd.connect() as client:
+        client.send_request("GET", "/esi" + path, fields)
+        client.send(b"1" if "Content-Length" in fields else b"")
+        got = client.read_response()
+    assert got.body == b"x." and got.get("ETag") != '"raw"'
+    assert 'etagere="ESI/1.0"' in [word.strip() for word in backend.requests(
+        "/esi" + path)[-1].get("Surrogate-Capability").split(",")]
+
+
+@pytest.mark.skipif(mpm() == "prefork", reason="needs threads")
+def test_preconditions_of_another_method_are_the_backend_s(httpd, backend,
+                                                           path):
+    backend.on("/esi" + path, answer(200, {"ETag": '"new"'}, "done"))
+    got = httpd.get("/esi" + path, {"X-HTTP-Method-Override": "PUT",
+                                    "If-Match": '"old"'})
+    assert got.status == 200 and got.body == b"done"
+    assert backend.requests("/esi" + path)[-1].get("If-Match") == '"old"'
 
 
 @pytest.mark.skipif(mpm() == "prefork", reason="needs threads")

@@ -201,6 +201,10 @@ START_TEST(flags_add_up_and_no_store_stands_alone)
         /* Of fields that are not passed on. */
         { { CC "max-age=60, private=\"Set-Cookie\", no-cache=\"X\"" },
           "max-age=60" },
+        { { CC "public, max-age=60\nSet-Cookie: a=b", CC "max-age=50" },
+          "private, max-age=50" },
+        { { CC "max-age=60, no-cache=\"Set-Cookie\"\nSet-Cookie: a=b" },
+          "max-age=60" },
         /* Nobody can tell what an open quote hides. */
         { { CC "max-age=60, private=\"Set-Cookie", CC "max-age=60" },
           "no-store" }
