@@ -374,8 +374,9 @@ static void clear_fields(request_rec *r)
     static const char *const names[] = {
         "Accept-Ranges", "Age", "Cache-Control", "CDN-Cache-Control",
         "Content-Digest", "Content-Encoding", "Content-Length",
-        "Content-MD5", "Content-Range", "Digest", "ETag", "Expires", "Last-Modified", "Pragma",
-        "Repr-Digest", "Surrogate-Control", "Vary", NULL
+        "Content-MD5", "Content-Range", "Digest", "ETag", "Expires",
+        "Last-Modified", "Pragma", "Repr-Digest", "Surrogate-Control",
+        "Vary", NULL
     };
 
     for (int i = 0; names[i] != NULL; i++) {
