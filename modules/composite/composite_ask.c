@@ -254,8 +254,9 @@ static apr_table_t *fields_of(etg_composite *c, apr_pool_t *p)
     apr_table_t *fields = apr_table_clone(p, c->forwarded);
     const char *host = apr_table_get(c->r->headers_in, "Host");
 
-    apr_table_set(fields, "Host",
-                  host != NULL ? host : ap_get_server_name(c->r));
+    /* HTTP/1.0 may have an empty one. */
+    apr_table_set(fields, "Host", host != NULL && *host != '\0'
+                                  ? host : ap_get_server_name(c->r));
     apr_table_setn(fields, "Accept-Encoding", "identity");
     etg_composite_loop_add(fields, c->r);
     if (c->is_round_one) {
