@@ -68,7 +68,7 @@ PROBLEM = "application/problem+json"
 @pytest.fixture(autouse=True)
 def others_are_cut(httpd):
     """What mod_proxy says of parts whose composite has failed meanwhile."""
-    httpd.log.claim("AH01102|AH01110|AH00898")
+    httpd.log.claim("AH01102|AH01106|AH01110|AH00898|AH10404")
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def standing(held, text=b"1"):
 
 def was_cut(httpd):
     """What mod_proxy says of a fetch that is cut, perhaps a bit later."""
-    httpd.log.claim("AH01102|AH01110|AH00898")
+    httpd.log.claim("AH01102|AH01106|AH01110|AH00898|AH10404")
     poll(lambda: "AH00898" in httpd.log.text()
          or "AH01110" in httpd.log.text(), "the end of the fetch")
 
@@ -320,8 +320,10 @@ def test_a_304_without_a_tag_says_nothing(httpd, backend):
     assert json.loads(got.body)["b"] == 5
 
 
-def test_a_backend_that_takes_the_star_amiss_is_asked_again(httpd, backend):
-    parts(backend, b=in_turn(answer(412), answer(200, {}, b"5")))
+@pytest.mark.parametrize("status", [400, 412, 501])
+def test_a_backend_that_takes_the_star_amiss_is_asked_again(httpd, backend,
+                                                            status):
+    parts(backend, b=in_turn(answer(status), answer(200, {}, b"5")))
     got = httpd.get("/needed", {"If-None-Match": '"other"'})
     assert got.status == 200
     assert json.loads(got.body)["b"] == 5
