@@ -8,7 +8,8 @@
  * the fragments remembered is the one that the client holds, they are those of
  * the page that it has; and as none of their tags has moved, neither has what
  * they include. So a record that is out of date, or of another page, never
- * gives a 304, and no tags of fragments are in it.
+ * gives a 304, and no tags of fragments are in it. (A fragment whose fields say
+ * ESI at one time and not at another, under one tag, is two under one tag.)
  */
 #ifndef ETG_LIB_ESI_MEMO_H
 #define ETG_LIB_ESI_MEMO_H

@@ -145,6 +145,8 @@ void etg_composite_take(etg_composite *c, etg_composite_had *part,
                         const etg_composite_result *result);
 /* Does an answer with this status have all of the part? */
 int etg_composite_is_whole(int status);
+/* In the first round: is it to be asked again, plainly? */
+int etg_composite_is_puzzled(int status);
 /* The tag among its fields, if it is one. */
 void etg_composite_take_tag(etg_composite_had *part);
 /* Says that a part has failed. */

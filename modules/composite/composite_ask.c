@@ -278,7 +278,7 @@ static int is_fatal(void *baton, unsigned place,
         && (etg_composite_is_whole(result->status)
             || (c->is_round_one
                 && (result->status == HTTP_NOT_MODIFIED
-                    || result->status == HTTP_PRECONDITION_FAILED)));
+                    || etg_composite_is_puzzled(result->status))));
 
     return !is_fit && !c->parts[place].line->part.is_optional;
 }

@@ -34,7 +34,7 @@ void etg_composite_take(etg_composite *c, etg_composite_had *part,
     if (c->is_round_one && result->status == HTTP_NOT_MODIFIED) {
         part->status = HTTP_OK;       /* the body is the second round's */
     }
-    else if (c->is_round_one && result->status == HTTP_PRECONDITION_FAILED) {
+    else if (c->is_round_one && etg_composite_is_puzzled(result->status)) {
         part->etag = NULL;
     }
     else if (etg_composite_is_whole(result->status)) {
@@ -57,6 +57,14 @@ int etg_composite_is_whole(int status)
 {
     return status >= 200 && status < 300 && status != HTTP_PARTIAL_CONTENT
         && status != HTTP_IM_USED;
+}
+
+/* By `If-None-Match: *`, which not everybody makes sense of: they are asked
+ * plainly in the second round. */
+int etg_composite_is_puzzled(int status)
+{
+    return status == HTTP_PRECONDITION_FAILED || status == HTTP_BAD_REQUEST
+        || status == HTTP_NOT_IMPLEMENTED;
 }
 
 static const char *outcome_text(etg_composite_outcome outcome)

@@ -229,7 +229,8 @@ static const etg_composite_had *put_in(etg_composite_page *page, int place)
     }
     etg_composite_fail(c, part, HTTP_BAD_GATEWAY,
                        "the page is longer than ETagCompositeMaxBytes");
-    return part->line->part.is_optional ? NULL : part;
+    return APR_ARRAY_IDX(page->esi->fragments, place,
+                         etg_esi_fragment).is_continue ? NULL : part;
 }
 
 static int is_incomplete(const etg_composite *c)
