@@ -205,7 +205,11 @@ def test_parts_that_wait_for_a_thread_are_not_begun(httpd, backend, hang,
 
 def test_a_part_that_fails_cuts_the_others(httpd, backend, hang):
     handler = hang()
-    parts(backend, handler, answer(500))
+
+    def fail(exchange):
+        poll(lambda: handler.waiting, "the other to be asked")
+        exchange.respond(500)
+    parts(backend, handler, fail)
     assert httpd.get("/pair").status == 502
     poll(lambda: handler.left == handler.waiting, "the other to be cut")
     threads_are_free(httpd, backend)
