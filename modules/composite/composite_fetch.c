@@ -10,7 +10,10 @@
  * its cleanup lets go of the gathering.
  *
  * Whoever gives up cancels what still runs. That goes on only for others who
- * wait for it in our cache, and its thread with it.
+ * wait for it in our cache, and its thread with it. Where a part's failure ends
+ * it all, though, those that lead a fetch of our cache come to their ends: a
+ * client asks again, and finds what could be kept. Cut each time, a slow one
+ * would be asked for ever, and never be there.
  */
 #include "modules/composite/composite_fetch.h"
 
@@ -47,6 +50,7 @@ struct etg_composite_gathering {
     pthread_cond_t change;
     unsigned holders;             /* the request, and jobs */
     int is_given_up;              /* owner of the asks; atomic */
+    int are_leaders_left;         /* to come to their ends; atomic */
     etg_internal *internal;       /* NULL: nothing was sent */
     apr_int64_t room;             /* atomic: bytes that bodies may still have */
     unsigned count;
@@ -67,6 +71,7 @@ static apr_status_t make_pool(apr_pool_t **pool, apr_allocator_t *memory,
                               const char *tag);
 static apr_status_t give_up(void *data);
 static void cancel(etg_composite_gathering *g);
+static int are_leaders_left(const etg_composite_gathering *g);
 static void let_go(etg_composite_gathering *g);
 static void run(void *baton, apr_pool_t *pool);
 static apr_status_t end_job(void *data);
@@ -221,6 +226,9 @@ int etg_composite_gathering_wait(etg_composite_gathering *gathering,
         }
     }
     pthread_mutex_unlock(&g->lock);
+    if (ended >= 0) {
+        __atomic_store_n(&g->are_leaders_left, 1, __ATOMIC_RELEASE);
+    }
     if (has_left_some) {
         cancel(g);
     }
@@ -355,7 +363,17 @@ static apr_status_t give_up(void *data)
 /* Not under our lock. What is late only is cut at its own limit. */
 static void cancel(etg_composite_gathering *g)
 {
-    etg_internal_cancel(g->internal, &g->is_given_up);
+    if (are_leaders_left(g)) {
+        etg_internal_cancel_but_leaders(g->internal, &g->is_given_up);
+    }
+    else {
+        etg_internal_cancel(g->internal, &g->is_given_up);
+    }
+}
+
+static int are_leaders_left(const etg_composite_gathering *g)
+{
+    return __atomic_load_n(&g->are_leaders_left, __ATOMIC_ACQUIRE);
 }
 
 static void let_go(etg_composite_gathering *g)
@@ -471,7 +489,7 @@ static apr_status_t take(void *baton, const char *data, apr_size_t length)
     etg_composite_gathering *g = body->slot->gathering;
 
     if (!is_awaited(body->slot)) {
-        return APR_EOF;
+        return are_leaders_left(g) ? APR_SUCCESS : APR_EOF;
     }
     if (__atomic_sub_fetch(&g->room, (apr_int64_t)length, __ATOMIC_RELAXED)
         < 0) {

@@ -50,6 +50,7 @@ static apr_time_t cut_late(etg_internal *internal, apr_time_t now);
 static apr_time_t look_after(etg_internal_run *run, apr_time_t now);
 static void make_due(etg_internal_run *run, apr_status_t why, apr_time_t now);
 static int goes_on(const etg_internal_run *run, apr_time_t now);
+static void cancel(etg_internal *internal, int *owner, int are_leaders_left);
 static void cut(etg_internal_run *run, apr_status_t why);
 static void cut_backend(etg_internal_run *run);
 static int may_read(const etg_internal_run *run);
@@ -149,13 +150,24 @@ void etg_internal_stop(etg_internal *internal)
 
 void etg_internal_cancel(etg_internal *internal, int *owner)
 {
+    cancel(internal, owner, 0);
+}
+
+void etg_internal_cancel_but_leaders(etg_internal *internal, int *owner)
+{
+    cancel(internal, owner, 1);
+}
+
+static void cancel(etg_internal *internal, int *owner, int are_leaders_left)
+{
     apr_time_t now = etg_steady_now();
     int are_left = 0;
 
     pthread_mutex_lock(&internal->lock);
     __atomic_store_n(owner, 1, __ATOMIC_RELEASE);
     for (etg_internal_run *run = internal->runs; run; run = run->next) {
-        if (run->ask->owner == owner) {
+        if (run->ask->owner == owner
+            && !(are_leaders_left && run->is_awaited != NULL)) {
             make_due(run, APR_ECONNABORTED, now);
             are_left |= look_after(run, now) != NEVER;
         }

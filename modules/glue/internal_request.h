@@ -134,6 +134,9 @@ const etg_internal_ask *etg_internal_ask_of(const request_rec *r);
 /* Its owner has left: sets *owner, and cuts all that run for him but those
  * that others wait for. None begins any more. Never blocks. */
 void etg_internal_cancel(etg_internal *internal, int *owner);
+/* The same, but who leads a fetch of our cache now goes on to its own limit:
+ * what it gets may be kept. */
+void etg_internal_cancel_but_leaders(etg_internal *internal, int *owner);
 
 /* What modules say that take part in a request; for a client's, nothing is
  * done. All of them work on requests of other modules of ours as well. */

@@ -9,6 +9,7 @@ import pytest
 from conftest import PROXY, build, finish
 from harness.backend import answer
 from harness.database import open_database
+from harness.httpd import mpm
 from harness.net import poll
 from harness.steps import keep_if_hit
 
@@ -159,6 +160,11 @@ def test_no_lifetime_is_guessed_from_a_date_of_ours(make_httpd, backend,
     assert httpd.get(path).body == b"new"
 
 
+def without_threads(httpd):
+    if mpm() == "prefork":
+        httpd.log.claim("ETG0160")
+
+
 @pytest.mark.parametrize("window", [
     "ETagCacheStaleIfError 1d", "ETagCacheStaleWhileRevalidate 1d"])
 def test_what_stands_in_for_a_page_is_not_another_tenants(
@@ -173,7 +179,7 @@ def test_what_stands_in_for_a_page_is_not_another_tenants(
             ETagFreshness On
             ETagFreshnessFrom sql "%s" header:X-Tenant
         </Location>
-    """ % (window, ROWS))
+    """ % (window, ROWS), prepare=without_threads)
     backend.on(path, of_tenant)
     poll(lambda: keep_if_hit(httpd.get(path, tenant("a"))), "a hit")
     backend.on(path, answer(503, {}, b"down"))

@@ -85,7 +85,7 @@ ProxyPass "/old/" "http://@BACKEND@/old/" connectiontimeout=5 timeout=60 retry=0
 TLS = "# as on the other port"
 
 # As mod_proxy sees it, the backend has hung up.
-CUT = "AH01102|AH01106|AH01110|AH00898|AH01097"
+CUT = "AH01102|AH01106|AH01110|AH00898|AH01097|AH10404"
 FRESH = {"Cache-Control": "max-age=600", "ETag": '"1"'}
 SPENT = {"Cache-Control": "max-age=0", "ETag": '"1"'}
 
@@ -203,7 +203,24 @@ def test_parts_that_wait_for_a_thread_are_not_begun(httpd, backend, hang,
     threads_are_free(httpd, backend)
 
 
-def test_a_part_that_fails_cuts_the_others(httpd, backend, hang):
+def test_a_part_that_fails_leaves_the_others_to_be_kept(httpd, backend, hang):
+    is_cold(httpd, "/kept/a")
+    handler = hang()
+
+    def fail(exchange):
+        poll(lambda: handler.waiting, "the other to be asked")
+        exchange.respond(500)
+    backend.on("/kept/a", handler)
+    parts(backend, b=fail)
+    assert httpd.get("/with-kept").status == 502
+    assert backend.hits("/kept/a") == 1 and handler.left == 0
+    handler.over.set()
+    poll(lambda: "hit" in httpd.get("/kept/a").get("Cache-Status"), "a hit")
+    assert backend.hits("/kept/a") == 1
+    threads_are_free(httpd, backend)
+
+
+def test_a_part_that_fails_cuts_what_is_not_kept(httpd, backend, hang):
     handler = hang()
 
     def fail(exchange):

@@ -155,7 +155,9 @@ def test_a_loop_through_a_proxy_ends(httpd):
     assert b"it was answered 502" in got.body
     log = httpd.root / "loop.log"
     poll(lambda: len(log.read_text().splitlines()) == 4, "its four turns")
-    assert log.read_text().split()[1::3] == ["508", "502", "502", "502"]
+    # Several children may write them.
+    assert sorted(log.read_text().split()[1::3]) \
+        == ["502", "502", "502", "508"]
 
 
 def test_three_composites_in_a_row_are_none(httpd, backend, tag):

@@ -282,7 +282,7 @@ def kilobytes(pid):
         return int(re.search(r"RssAnon:\s+(\d+)", status.read()).group(1))
 
 
-CUT = r"AH01102|AH00898|AH01110"       # of parts that are cut
+CUT = "AH01102|AH00898|AH01106|AH01110|AH10404"     # of parts that are cut
 
 
 @at_once
