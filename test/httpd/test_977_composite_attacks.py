@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """mod_etag_composite under odd and hostile clients and backends: no 304 for
 what the tag was not made of, and no hole where a composite stands."""
+import os
+
 import pytest
 
 from harness.backend import answer, counting, validating
@@ -119,7 +121,9 @@ def test_names_of_many_quotes_take_no_more_than_they_are_long(make_httpd,
         "<esi:include src='/frag/%d%s' onerror='continue'/>" % (n, '"' * 4000)
         for n in range(128))))
     assert httpd.get("/esi/quotes").status == 200
-    assert all(highest(pid) < 200 for pid in httpd.children())
+    # A sanitizer has memory of its own.
+    most = 200 if "ETG_HTTPD_PRELOAD" not in os.environ else 2000
+    assert all(highest(pid) < most for pid in httpd.children())
 
 
 @pytest.mark.skipif(mpm() == "prefork", reason="needs threads")

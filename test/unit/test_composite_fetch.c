@@ -26,6 +26,7 @@ static struct {
     int ended;
     int refused;                  /* bytes that nobody took */
     int cancelled;
+    int spared;                 /* leaders were */
 } board = { .lock = PTHREAD_MUTEX_INITIALIZER,
             .change = PTHREAD_COND_INITIALIZER };
 
@@ -76,6 +77,13 @@ void etg_internal_cancel(etg_internal *internal, int *owner)
     count(&board.cancelled);
 }
 
+void etg_internal_cancel_but_leaders(etg_internal *internal, int *owner)
+{
+    (void)internal;
+    __atomic_store_n(owner, 1, __ATOMIC_RELEASE);
+    count(&board.spared);
+}
+
 static void wait_for_cancel(const int *owner)
 {
     pthread_mutex_lock(&board.lock);
@@ -121,6 +129,7 @@ static void set_up(void)
     ck_assert_int_eq(etg_composite_memory_make(&memory), APR_SUCCESS);
     board.is_open = board.begun = board.ended = board.refused = 0;
     board.cancelled = 0;
+    board.spared = 0;
     ck_assert_int_eq(etg_workers_create(&workers, 8, 64, pool), APR_SUCCESS);
 }
 
@@ -215,6 +224,8 @@ START_TEST(a_fatal_one_ends_the_waiting)
     ck_assert_int_eq(etg_composite_gathering_wait(gathering, fails, stays,
                                                   NULL), 1);
     ck_assert_int_eq(outcome(gathering, 0), ETG_COMPOSITE_LATE);
+    ck_assert_int_eq(board.cancelled, 0);
+    ck_assert_int_ge(board.spared, 1);
 }
 END_TEST
 
@@ -300,6 +311,22 @@ START_TEST(nobody_takes_bytes_that_nobody_waits_for)
 {
     etg_composite_gathering *gathering = make(pool, 100000);
 
+    send_for(gathering, 0, "/stand", LONG_TIME);
+    wait_for(&board.begun, 1);
+    ck_assert_int_eq(etg_composite_gathering_wait(gathering, never, left,
+                                                  NULL),
+                     ETG_COMPOSITE_GONE);
+    count(&board.is_open);
+    wait_for(&board.ended, 1);
+    ck_assert_int_eq(board.refused, 1);
+    ck_assert_int_eq(outcome(gathering, 0), ETG_COMPOSITE_LATE);
+}
+END_TEST
+
+START_TEST(behind_a_fatal_one_bytes_are_taken_for_the_cache)
+{
+    etg_composite_gathering *gathering = make(pool, 100000);
+
     send_for(gathering, 0, "/fail", LONG_TIME);
     send_for(gathering, 1, "/stand", LONG_TIME);
     wait_for(&board.begun, 2);
@@ -307,8 +334,10 @@ START_TEST(nobody_takes_bytes_that_nobody_waits_for)
                                                   NULL), 0);
     count(&board.is_open);
     wait_for(&board.ended, 2);
-    ck_assert_int_eq(board.refused, 1);
+    ck_assert_int_eq(board.refused, 0);
     ck_assert_int_eq(outcome(gathering, 1), ETG_COMPOSITE_LATE);
+    ck_assert_ptr_null(etg_composite_gathering_result(gathering,
+                                                      1)->body.data);
 }
 END_TEST
 
@@ -488,6 +517,7 @@ int main(void)
     tcase_add_test(tests, what_runs_is_cancelled_when_the_request_ends);
     tcase_add_test(tests, what_comes_when_nobody_waits_is_dropped);
     tcase_add_test(tests, nobody_takes_bytes_that_nobody_waits_for);
+    tcase_add_test(tests, behind_a_fatal_one_bytes_are_taken_for_the_cache);
     tcase_add_test(tests, bodies_together_have_a_limit);
     tcase_add_test(tests, without_threads_all_is_dropped_at_once);
     tcase_add_test(tests,
