@@ -131,6 +131,9 @@ apr_bucket_brigade *etg_composite_esi_code(etg_composite_page *page,
         apr_brigade_destroy(coded.bb);
         return plain;
     }
+    while (!APR_BUCKET_IS_METADATA(APR_BRIGADE_FIRST(plain))) {
+        apr_bucket_delete(APR_BRIGADE_FIRST(plain));
+    }
     APR_BRIGADE_CONCAT(coded.bb, plain);         /* its end */
     apr_table_setn(c->r->headers_out, "Content-Encoding", "gzip");
     if (c->tag != NULL) {
@@ -140,7 +143,7 @@ apr_bucket_brigade *etg_composite_esi_code(etg_composite_page *page,
     return coded.bb;
 }
 
-/* Texts that are in memory already stay until all of them are coded. */
+/* What is coded stays in the brigade, so that a failure loses nothing. */
 static apr_status_t code(etg_deflater *deflater, apr_bucket_brigade *bb)
 {
     apr_status_t rv = APR_SUCCESS;
@@ -156,14 +159,7 @@ static apr_status_t code(etg_deflater *deflater, apr_bucket_brigade *bb)
         }
         e = APR_BUCKET_NEXT(e);
     }
-    if (rv == APR_SUCCESS) {
-        rv = etg_deflater_end(deflater);
-    }
-    while (rv == APR_SUCCESS
-           && !APR_BUCKET_IS_METADATA(APR_BRIGADE_FIRST(bb))) {
-        apr_bucket_delete(APR_BRIGADE_FIRST(bb));
-    }
-    return rv;
+    return rv == APR_SUCCESS ? etg_deflater_end(deflater) : rv;
 }
 
 static apr_status_t take_coded(void *baton, const void *data,
