@@ -5,8 +5,8 @@
  *
  * The way of a page: the handler (composite_esi.c) runs before the cache's
  * and declines: it takes from the request what would make the page another
- * than the whole and plain one, and puts the filter (composite_esi_filter.c)
- * behind the cache's. The filter judges the response by its head. What has no
+ * than the whole one, or give it a coding that we cannot undo, and puts the
+ * filter (composite_esi_filter.c) behind the cache's. That judges the response by its head. What has no
  * ESI goes on as it comes, and the client's own preconditions are decided; a
  * page with ESI is held to its end. Then its fragments are asked for
  * (composite_esi_fragments.c), and the answer is made of both

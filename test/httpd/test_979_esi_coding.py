@@ -134,7 +134,9 @@ def test_if_match_is_for_the_very_bytes(httpd, target):
 
 def test_a_head_says_the_coding(httpd, target):
     got = httpd.request("HEAD", target, GZIP)
-    assert got.get("Content-Encoding") in ("gzip", None)
+    # mod_deflate leaves the head of a HEAD as it is.
+    assert got.get("Content-Encoding") \
+        == (None if target.startswith("/deflated") else "gzip")
     assert "ETag" not in got
     assert "Content-Encoding" not in httpd.request("HEAD", target)
 
