@@ -6,12 +6,12 @@
  * The way of a page: the handler (composite_esi.c) runs before the cache's
  * and declines: it takes from the request what would make the page another
  * than the whole one, or give it a coding that we cannot undo, and puts the
- * filter (composite_esi_filter.c) behind the cache's. That judges the response by its head. What has no
- * ESI goes on as it comes, and the client's own preconditions are decided; a
- * page with ESI is held to its end. Then its fragments are asked for
- * (composite_esi_fragments.c), and the answer is made of both
- * (composite_esi_answer.c). A page that is longer than what may be held is
- * answered in portions like that, without a tag.
+ * filter (composite_esi_filter.c) behind the cache's. That judges the response
+ * by its head. What has no ESI goes on as it comes, and the client's own
+ * preconditions are decided; a page with ESI is held to its end. Then its
+ * fragments are asked for (composite_esi_fragments.c), and the answer is made
+ * of both (composite_esi_answer.c). A page that is longer than what may be held
+ * is answered in portions like that, without a tag.
  */
 #ifndef ETG_COMPOSITE_ESI_H
 #define ETG_COMPOSITE_ESI_H
